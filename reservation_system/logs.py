@@ -1,0 +1,29 @@
+"""Structured logs: one JSON object a line, each with the id of the request it belongs to."""
+
+import logging
+from contextvars import ContextVar
+from typing import Any
+
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+class AddRequestID(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+class JSON(OrjsonFormatter):
+    def __init__(self) -> None:
+        super().__init__(
+            "%(levelname)s %(name)s %(message)s %(request_id)s",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp=True,
+        )
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        # Django attaches the whole request to some records; it says nothing a line should hold.
+        log_data.pop("request", None)
+        return super().process_log_record(log_data)

@@ -1,0 +1,269 @@
+"""Every refusal, one class each, and the one place that renders them (RFC 9457)."""
+
+import logging
+import sys
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+
+class Refusal(exceptions.APIException):
+    """An understood request that is not granted. `members` are added to the problem details."""
+
+    def __init__(self, detail: str | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.members = members
+
+
+class InvalidInput(Refusal):
+    status_code = 400
+    default_code = "invalid"
+    default_detail = "The request cannot be understood as it stands; `errors` says why."
+
+    def __init__(self, *, field: str, code: str, detail: str) -> None:
+        errors = [{"field": field, "code": code, "detail": detail}]
+        super().__init__(_sentence(errors), errors=errors)
+
+
+class MalformedJSON(Refusal):
+    status_code = 400
+    default_code = "malformed_json"
+    default_detail = "The body is not valid JSON in UTF-8."
+
+
+class BadRequest(Refusal):
+    status_code = 400
+    default_code = "bad_request"
+    default_detail = "The request cannot be understood, or names a host that is not served here."
+
+
+class NotYourReservation(Refusal):
+    status_code = 403
+    default_code = "not_your_reservation"
+    default_detail = "This reservation belongs to another client."
+
+
+class NotFound(Refusal):
+    status_code = 404
+    default_code = "not_found"
+    default_detail = "Nothing is served at this path."
+
+
+class ProviderNotFound(Refusal):
+    status_code = 404
+    default_code = "provider_not_found"
+    default_detail = "No provider has this id."
+
+
+class ClientNotFound(Refusal):
+    status_code = 404
+    default_code = "client_not_found"
+    default_detail = "No client has this id."
+
+
+class TimeslotNotFound(Refusal):
+    status_code = 404
+    default_code = "timeslot_not_found"
+    default_detail = "No timeslot has this id."
+
+
+class ReservationNotFound(Refusal):
+    status_code = 404
+    default_code = "reservation_not_found"
+    default_detail = "No reservation has this id."
+
+
+class TimeslotTaken(Refusal):
+    status_code = 409
+    default_code = "timeslot_taken"
+    default_detail = "Somebody else holds this timeslot or has confirmed it. Choose another."
+
+
+class NoticeTooShort(Refusal):
+    status_code = 409
+    default_code = "notice_too_short"
+    default_detail = "This timeslot starts too soon: reservations are made well ahead."
+
+
+class AlreadyConfirmed(Refusal):
+    status_code = 409
+    default_code = "already_confirmed"
+    default_detail = "This reservation is already confirmed; nothing more is needed."
+
+
+class Cancelled(Refusal):
+    status_code = 409
+    default_code = "cancelled"
+    default_detail = "This reservation was cancelled. Reserve a timeslot again."
+
+
+class TimeslotsOverlap(Refusal):
+    status_code = 409
+    default_code = "timeslots_overlap"
+    default_detail = "The provider already has timeslots in this window."
+
+
+class HoldExpired(Refusal):
+    status_code = 410
+    default_code = "hold_expired"
+    default_detail = "This reservation was not confirmed in time. Reserve a timeslot again."
+
+
+class LengthRequired(Refusal):
+    status_code = 411
+    default_code = "length_required"
+    default_detail = "Send the body with a Content-Length header, not in chunks."
+
+
+class BodyTooLarge(Refusal):
+    status_code = 413
+    default_code = "body_too_large"
+    default_detail = "The body is larger than 1 MiB."
+
+
+class Fault(Refusal):
+    status_code = 500
+    default_code = "internal_error"
+    default_detail = "The service failed; the fault has been logged under this request's id."
+
+
+class Unavailable(Refusal):
+    status_code = 503
+    default_code = "unavailable"
+    default_detail = "The database cannot be reached just now. Try again in a few seconds."
+
+
+_FRAMEWORK_CODES = {"permission_denied": "not_permitted"}
+_FRAMEWORK_REFUSALS = (
+    exceptions.PermissionDenied,
+    exceptions.MethodNotAllowed,
+    exceptions.UnsupportedMediaType,
+)
+
+
+def render(exception: Exception, context: dict[str, Any]) -> Response | None:
+    """The REST framework's exception handler. Unknown exceptions are faults and left alone."""
+    refusal = _as_refusal(exception)
+    if refusal is None:
+        return None
+    return Response(
+        problem(refusal),
+        status=refusal.status_code,
+        headers=_headers(refusal),
+        content_type=PROBLEM_JSON,
+    )
+
+
+def response(refusal: exceptions.APIException) -> HttpResponse:
+    """The same answer where the REST framework is not at work."""
+    return HttpResponse(
+        orjson.dumps(problem(refusal), option=orjson.OPT_UTC_Z),
+        status=refusal.status_code,
+        headers=_headers(refusal),
+        content_type=PROBLEM_JSON,
+    )
+
+
+def problem(refusal: exceptions.APIException) -> dict[str, Any]:
+    """The members of a problem detail, in the order in which a person reads them."""
+    code = refusal.get_codes()
+    members = getattr(refusal, "members", {})
+    if isinstance(refusal, exceptions.ValidationError):
+        errors = _flat(refusal.detail)
+        code, detail, members = "invalid", _sentence(errors), {"errors": errors}
+    else:
+        code, detail = _FRAMEWORK_CODES.get(str(code), str(code)), str(refusal.detail)
+    return {
+        "type": f"/problems#{code}",
+        "title": HTTPStatus(refusal.status_code).phrase,
+        "status": refusal.status_code,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+
+
+def every_refusal() -> list[dict[str, Any]]:
+    """Code, status and meaning of each refusal there is, by status."""
+    kinds: list[type[Any]] = [*Refusal.__subclasses__(), *_FRAMEWORK_REFUSALS]
+    return sorted(
+        (
+            {
+                "code": _FRAMEWORK_CODES.get(kind.default_code, kind.default_code),
+                "status": kind.status_code,
+                "detail": str(kind.default_detail).replace("{method}", "").replace("  ", " "),
+            }
+            for kind in kinds
+        ),
+        key=lambda refusal: (refusal["status"], refusal["code"]),
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: a host that is not ours, a form that is no form."""
+    return response(BodyTooLarge() if isinstance(exception, RequestDataTooBig) else BadRequest())
+
+
+def not_permitted(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return response(exceptions.PermissionDenied())
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return response(NotFound())
+
+
+def fault(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, called while the exception is being handled."""
+    refusal = _as_refusal(sys.exc_info()[1])
+    return response(refusal if isinstance(refusal, Unavailable) else Fault())
+
+
+def _as_refusal(exception: BaseException | None) -> exceptions.APIException | None:
+    if isinstance(exception, exceptions.APIException):
+        return exception
+    if isinstance(exception, OperationalError | InterfaceError):
+        # Locked, full, read-only, restarting, gone: nothing was acknowledged.
+        logger.error("database unavailable", extra={"reason": str(exception).strip()})
+        return Unavailable()
+    if isinstance(exception, Http404):
+        return NotFound()
+    if isinstance(exception, PermissionDenied):
+        return exceptions.PermissionDenied()
+    return None
+
+
+def _headers(refusal: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if refusal.status_code == Unavailable.status_code:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if wait := getattr(refusal, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    return headers
+
+
+def _flat(detail: Any, field: str = "") -> list[dict[str, str]]:
+    """DRF's nested errors as a list: `ranges.0.start_time` names a field within a list."""
+    if isinstance(detail, exceptions.ErrorDetail):
+        return [{"field": field, "code": str(detail.code), "detail": str(detail)}]
+    pairs = detail.items() if isinstance(detail, dict) else enumerate(detail)
+    flat = []
+    for key, value in pairs:
+        is_list_of_messages = isinstance(detail, list) and isinstance(value, exceptions.ErrorDetail)
+        path = field if is_list_of_messages else f"{field}.{key}".lstrip(".")
+        flat += _flat(value, path)
+    return flat
+
+
+def _sentence(errors: list[dict[str, str]]) -> str:
+    return " ".join(f"{error['field']}: {error['detail']}" for error in errors)

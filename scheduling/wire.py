@@ -1,0 +1,68 @@
+"""JSON in and JSON out, as strict as RFC 8259 and as fast as orjson."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+import orjson
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from . import errors
+
+TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_NAIVE_UTC
+
+
+class StrictJSONParser(BaseParser):
+    """An object in UTF-8. NaN, lone surrogates and bottomless nesting are no JSON."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        try:
+            body = orjson.loads(stream.read())
+        except orjson.JSONDecodeError as malformed:
+            raise errors.MalformedJSON(
+                f"The body is not valid JSON in UTF-8: {malformed.msg}, "
+                f"line {malformed.lineno}, column {malformed.colno}."
+            ) from malformed
+        if not isinstance(body, dict):
+            raise errors.InvalidInput(
+                field="body", code="not_an_object", detail="Send a JSON object: {...}."
+            )
+        return body
+
+
+class JSONRenderer(BaseRenderer):
+    """Datetimes go out in UTC as 2026-12-30T10:00:00Z, whole seconds."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        return b"" if data is None else orjson.dumps(data, option=TIMES)
+
+
+class AlwaysJSON(BaseContentNegotiation):
+    """Whatever a caller says it accepts, there is one form (RFC 9110, 12.4.1 leaves that open)."""
+
+    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:  # type: ignore[override]
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(  # type: ignore[override]
+        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], str(renderers[0].media_type)
