@@ -1,11 +1,15 @@
 import os
+import uuid
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 import time_machine
 from django.conf import settings
 from django.db import connections
 from rest_framework.test import APIClient
+
+from .server import Server
 
 # SQLite's in-memory database locks whole tables across threads: the tests use a file.
 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -50,3 +54,25 @@ def api(db):
 @pytest.fixture
 def is_postgresql():
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+
+
+@pytest.fixture
+def empty_database_url(is_postgresql, tmp_path):
+    """The address of a new database on the engine under test, for a server process."""
+    if not is_postgresql:
+        yield f"sqlite:///{tmp_path}/served.sqlite3"
+        return
+    address = os.environ["DATABASE_URL"].rpartition("/")[0]
+    name = f"served_{uuid.uuid4().hex}"
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield f"{address}/{name}"
+    with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def server(empty_database_url, tmp_path):
+    """The service, started as `make run` starts it, with the fixture's four people."""
+    with Server(tmp_path, empty_database_url) as running:
+        yield running

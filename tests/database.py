@@ -41,18 +41,19 @@ class PostgreSQL:
 
     def start(self):
         # What is written is only for the tests: fsync is left to those that kill the server.
-        self.process = subprocess.Popen(
-            [
-                self.binaries / "postgres",
-                *("-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
-                *("-k", "", "-c", "fsync=off", "-c", "max_connections=200"),
-                *(word for option in self.options for word in ("-c", option)),
-            ],
-            user=self.user,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "log").open("ab"),
-        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    self.binaries / "postgres",
+                    *("-D", self.data, "-p", str(self.port), "-h", "127.0.0.1"),
+                    *("-k", "", "-c", "fsync=off", "-c", "max_connections=200"),
+                    *(word for option in self.options for word in ("-c", option)),
+                ],
+                user=self.user,
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         until = time.monotonic() + 30
         while subprocess.run(
             [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)],

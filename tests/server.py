@@ -1,0 +1,72 @@
+"""The service as its users meet it: a process of its own, spoken to over a socket."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .database import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Server:
+    """`python -m reservation_system.serve --prepare` on a free port, with its log in a file."""
+
+    def __init__(self, folder, database_url, **environment):
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(folder) / f"server-{self.port}.log"
+        self.environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "PORT": str(self.port),
+            **environment,
+        }
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "reservation_system.serve", "--prepare"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        until = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.05)
+        return self
+
+    def kill(self):
+        """kill -9 of the server and its workers, all at once."""
+        os.killpg(self.process.pid, 9)
+        self.process.wait(timeout=10)
+
+    def stop(self):
+        """SIGTERM; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(timeout=15)
+
+    def _answers(self):
+        try:
+            with urllib.request.urlopen(f"{self.base_url}/healthz", timeout=2):
+                return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
+            self.kill()
