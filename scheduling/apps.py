@@ -1,9 +1,8 @@
 from django.apps import AppConfig
 
+from . import checks, postgresql  # noqa: F401  they register themselves
+
 
 class SchedulingConfig(AppConfig):
     name = "scheduling"
     verbose_name = "Scheduling"
-
-    def ready(self) -> None:
-        from . import checks  # noqa: F401  registers the system checks once the settings are read

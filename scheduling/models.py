@@ -246,16 +246,19 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
              WHERE id IN (SELECT id FROM overdue)
             RETURNING {_RESERVATION}
             """  # noqa: S608  no text from outside
-        return list(self.raw(sql, _adapted([now, limit])))
+        return self._reservations(sql, [now, limit])
 
     def overdue(self, now: datetime) -> Self:
         """Held past its deadline: keeps nothing from anybody, not yet written down."""
         return self.filter(status=Reservation.Status.HELD, expires_at__lt=now)
 
     def _one(self, sql: str, params: Sequence[Any]) -> "Reservation | None":
-        # A list, not the first row: SQLite commits the statement with its last row.
-        found = list(self.raw(sql, _adapted(params)))
+        found = self._reservations(sql, params)
         return found[0] if found else None
+
+    def _reservations(self, sql: str, params: Sequence[Any]) -> "list[Reservation]":
+        rows = _rows(sql, params, moments=_MOMENTS_OF_RESERVATION)
+        return [Reservation.from_db(self.db, _RESERVATION_FIELDS, row) for row in rows]
 
 
 class Reservation(models.Model):
@@ -333,8 +336,12 @@ class Reservation(models.Model):
         return self.status == self.Status.HELD and self.expires_at < now
 
 
-_RESERVATION = (
-    "id, provider_id, timeslot_id, client_id, start_time, end_time, status, created_at, expires_at"
+_RESERVATION_FIELDS = [field.attname for field in Reservation._meta.concrete_fields]
+_RESERVATION = ", ".join(_RESERVATION_FIELDS)
+_MOMENTS_OF_RESERVATION = tuple(
+    nth
+    for nth, field in enumerate(Reservation._meta.concrete_fields)
+    if isinstance(field, models.DateTimeField)
 )
 
 
@@ -347,7 +354,10 @@ def _adapted(params: Sequence[Any]) -> list[Any]:
 
 
 def _rows(sql: str, params: Sequence[Any], moments: tuple[int, ...]) -> list[list[Any]]:
-    """Run one statement to its end; the columns named in `moments` come out as UTC datetimes."""
+    """Run one statement to its end; the columns numbered in `moments` come out as UTC datetimes.
+
+    To its end, because SQLite commits INSERT ... RETURNING only with its last row.
+    """
     with connection.cursor() as cursor:
         cursor.execute(sql, _adapted(params))
         rows: list[Any] = cursor.fetchall()
