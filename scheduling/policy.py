@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from dateutil.relativedelta import relativedelta
 from django.conf import settings
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+QUARTER_HOUR = timedelta(minutes=15)
 SLOT = timedelta(minutes=15)
 MOST_TIMESLOTS = 50_000
 LONGEST_REACH = relativedelta(years=5)
@@ -26,16 +28,12 @@ def hold_deadline(now: datetime) -> datetime:
 
 
 def farthest_end(now: datetime) -> datetime:
+    """The latest end of a window that can be published now."""
     return now + LONGEST_REACH
 
 
 def is_on_the_quarter_hour(moment: datetime) -> bool:
-    return moment.astimezone(UTC).timestamp() % SLOT.total_seconds() == 0
-
-
-def is_too_long(start_time: datetime, end_time: datetime) -> bool:
-    """Whether one window reaches over more than five years."""
-    return (end_time - start_time) > (start_time + LONGEST_REACH - start_time)
+    return (moment - EPOCH) % QUARTER_HOUR == timedelta(0)
 
 
 def count_of_timeslots(start_time: datetime, end_time: datetime) -> int:
