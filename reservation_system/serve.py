@@ -1,20 +1,35 @@
 """`python -m reservation_system.serve` serves; --prepare brings the database up to date first."""
 
+import io
 import os
+import socket
 import sys
 
 import django
+from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import OperationalError
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reservation_system.settings")
-    django.setup()
-    call_command("check")
-    if "--prepare" in sys.argv[1:]:
-        _prepare()
-    base_url = f"http://{settings.HOST}:{settings.PORT}"
+    try:
+        django.setup()
+        call_command("check", stdout=io.StringIO())
+        if "--prepare" in sys.argv[1:]:
+            _prepare()
+        _require_free_port()
+    except (ImproperlyConfigured, SystemCheckError) as wrong:
+        sys.exit(f"The settings do not allow a start: {wrong}")
+    except OperationalError as unavailable:
+        sys.exit(f"The database cannot be reached: {unavailable}")
+    except OSError as taken:
+        sys.exit(f"HOST {settings.HOST}, PORT {settings.PORT} cannot be listened on: {taken}")
+    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
+    base_url = f"http://{host}:{settings.PORT}"
     print(
         f"Serving on {base_url} (Ctrl-C stops it). Try first:\n"
         f"  curl '{base_url}/client/getProviderAvailability?provider_id=1'\n"
@@ -25,12 +40,21 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    from scheduling.models import Client, Provider
-
     call_command("migrate", verbosity=0)
     # Only into an empty database: loading it again would undo corrections made since.
-    if not Provider.objects.exists() and not Client.objects.exists():
+    people = (apps.get_model("scheduling", name) for name in ("Provider", "Client"))
+    if not any(model.objects.exists() for model in people):
         call_command("loaddata", "prepopulate_db.json", verbosity=0)
+
+
+def _require_free_port() -> None:
+    """The server's own complaint about a taken port runs over a hundred lines."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.HOST, settings.PORT, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 def _granian_arguments() -> list[str]:
