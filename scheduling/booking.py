@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 def reserve(*, client_id: int, timeslot_id: int) -> Reservation:
     """Hold a timeslot for a client until the hold's deadline."""
     now = timezone.now()
-    reservation = _hold(client_id, timeslot_id, now) or _take_over(client_id, timeslot_id, now)
+    reservation = _hold(client_id, timeslot_id, now)
     if reservation is None:
-        raise _why_not_reserved(client_id, timeslot_id, now)
+        reservation = _take_over(client_id, timeslot_id, now)
     logger.info(
         "reservation held",
         extra={"reservation_id": reservation.pk, "timeslot_id": timeslot_id},
@@ -47,36 +47,37 @@ def _hold(client_id: int, timeslot_id: int, now: datetime) -> Reservation | None
     )
 
 
-def _take_over(client_id: int, timeslot_id: int, now: datetime) -> Reservation | None:
-    """Hold a timeslot that an overdue hold, not yet written down as expired, stands in front of.
+def _take_over(client_id: int, timeslot_id: int, now: datetime) -> Reservation:
+    """Say why the timeslot is refused, or hold it in place of an overdue hold.
 
-    In one transaction: a refused reserve must not have expired anything.
+    Such a hold has no effect, but until it is written down as expired it is in the index that
+    guards the timeslot. In one transaction: a refused reserve must not have expired anything.
     """
-    overdue = Reservation.objects.overdue(now).filter(timeslot_id=timeslot_id)
-    if not overdue.exists():
-        return None
+    timeslot = _require_reservable(client_id, timeslot_id, now)
     with transaction.atomic():
-        overdue.update(status=Reservation.Status.EXPIRED)
+        Reservation.objects.on(timeslot).overdue(now).update(status=Reservation.Status.EXPIRED)
         reservation = _hold(client_id, timeslot_id, now)
-        if reservation is None:
-            transaction.set_rollback(True)
+        if reservation is None:  # somebody was faster
+            raise errors.TimeslotTaken
     return reservation
 
 
-def _why_not_reserved(client_id: int, timeslot_id: int, now: datetime) -> errors.Refusal:
+def _require_reservable(client_id: int, timeslot_id: int, now: datetime) -> Timeslot:
     if not Client.objects.filter(pk=client_id).exists():
-        return errors.ClientNotFound()
+        raise errors.ClientNotFound
     timeslot = Timeslot.objects.filter(pk=timeslot_id).first()
     if timeslot is None:
-        return errors.TimeslotNotFound()
+        raise errors.TimeslotNotFound
     if timeslot.start_time < policy.earliest_reservable_start(now):
         earliest_start = policy.earliest_start(now)
-        return errors.NoticeTooShort(
+        raise errors.NoticeTooShort(
             "This timeslot starts too soon. Reservations can be made for timeslots that start at "
             f"{earliest_start:%Y-%m-%d %H:%M:%S} UTC or later.",
             earliest_start=earliest_start,
         )
-    return errors.TimeslotTaken()
+    if Reservation.objects.on(timeslot).live(now).exists():
+        raise errors.TimeslotTaken
+    return timeslot
 
 
 def _why_not_confirmed(client_id: int, reservation_id: int) -> errors.Refusal:

@@ -248,6 +248,15 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
             """  # noqa: S608  no text from outside
         return self._reservations(sql, [now, limit])
 
+    def on(self, timeslot: "Timeslot") -> Self:
+        # By the provider too: the index of live reservations is led by it.
+        return self.filter(provider_id=timeslot.provider_id, timeslot_id=timeslot.pk)
+
+    def live(self, now: datetime) -> Self:
+        """Confirmed, or held and not past its deadline: keeps its timeslot from others."""
+        confirmed = Q(status=Reservation.Status.CONFIRMED)
+        return self.filter(confirmed | Q(status=Reservation.Status.HELD, expires_at__gte=now))
+
     def overdue(self, now: datetime) -> Self:
         """Held past its deadline: keeps nothing from anybody, not yet written down."""
         return self.filter(status=Reservation.Status.HELD, expires_at__lt=now)
@@ -273,8 +282,6 @@ class Reservation(models.Model):
         CONFIRMED = "confirmed"
         EXPIRED = "expired"
         CANCELLED = "cancelled"
-
-    LIVE = (Status.HELD, Status.CONFIRMED)
 
     provider = models.ForeignKey(
         Provider, on_delete=models.PROTECT, related_name="reservations", db_index=False
@@ -331,9 +338,6 @@ class Reservation(models.Model):
 
     def __str__(self) -> str:
         return f"reservation {self.pk}"
-
-    def is_overdue(self, now: datetime) -> bool:
-        return self.status == self.Status.HELD and self.expires_at < now
 
 
 _RESERVATION_FIELDS = [field.attname for field in Reservation._meta.concrete_fields]
