@@ -8,12 +8,23 @@ run: .venv/run ## serve on http://127.0.0.1:8000 (PORT, HOST, DATABASE_URL, WEB_
 	@exec $(BIN)/python -m reservation_system.serve --prepare
 
 dev: .venv/run ## Django's own server, reloading on every change
-	@DEBUG=true $(BIN)/python manage.py migrate --verbosity 0
-	@DEBUG=true $(BIN)/python manage.py runserver
+	@DEBUG=true exec $(BIN)/python -m reservation_system.serve --prepare --development
 
 test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest --database sqlite
 	$(BIN)/python -m pytest --database postgresql
+
+postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against a server of its own
+	$(BIN)/python postman/run
+
+bench: .venv/dev ## what every request costs, into benchmarks/README.md
+	$(BIN)/python -m benchmarks --write
+
+bench-servers: .venv/dev ## granian against gunicorn under this service
+	$(BIN)/python -m benchmarks servers --write
+
+bench-smoke: .venv/dev ## the benchmark in under a minute, written nowhere
+	$(BIN)/python -m benchmarks --quick
 
 lint: .venv/dev ## formatting, lint, types, spelling, missing migrations, the schema
 	$(BIN)/ruff format --check
@@ -41,4 +52,8 @@ requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.PHONY: help run dev test lint format requirements
+node_modules/.installed: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: help run dev test postman bench bench-servers bench-smoke lint format requirements

@@ -1,9 +1,10 @@
-"""Structured logs: one JSON object a line, each with the id of the request it belongs to."""
+"""Structured logs: one object a line, each with the id of the request it belongs to."""
 
 import logging
 from contextvars import ContextVar
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -13,6 +14,18 @@ class AddRequestID(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
         return True
+
+
+class Text(logging.Formatter):
+    """For people in front of a terminal: the same, with what is attached behind the message."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the library's name
+        known = {*RESERVED_ATTRS, "request_id", "request", "asctime", "message"}
+        attached = [f"{name}={value}" for name, value in vars(record).items() if name not in known]
+        return " ".join([super().formatMessage(record), *attached])
 
 
 class JSON(OrjsonFormatter):

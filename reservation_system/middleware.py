@@ -11,12 +11,14 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.http.response import HttpResponseBase
+from rest_framework.exceptions import APIException, MethodNotAllowed
 
 from scheduling import errors
 
-from . import logs
+from . import logs, watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -52,20 +54,48 @@ class RequestLog:
         return response
 
 
-class BodyLimit:
-    """Refuse a body that is too large, or of unknown length, before anything reads it."""
+class Gate:
+    """Refuse what nothing behind it should see: a foreign host, a body too large or unmeasured.
+
+    Refusals of a method are given the form of all others.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return errors.response(refusal)
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            problem = errors.response(MethodNotAllowed(str(request.method)))
+            problem["Allow"] = response["Allow"]
+            return problem
+        return response
+
+    def _refusal(self, request: HttpRequest) -> APIException | None:
+        # Probes ask by the machine's address, which no ALLOWED_HOSTS can list beforehand.
+        if request.path_info not in ("/healthz", "/readyz"):
+            try:
+                request.get_host()
+            except DisallowedHost:
+                return errors.BadRequest()
         length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal():
+            return errors.BadRequest()
         # int() refuses thousands of digits, so the number of digits is looked at first.
-        if len(length) > 18 or (length.isdecimal() and int(length) > settings.BODY_LIMIT):
-            return errors.response(errors.BodyTooLarge())
+        if len(length) > 18 or int(length) > settings.BODY_LIMIT:
+            return errors.BodyTooLarge()
         if "HTTP_TRANSFER_ENCODING" in request.META:
-            return errors.response(errors.LengthRequired())
-        return self.get_response(request)
+            return errors.LengthRequired()
+        if length != "0":
+            try:
+                with watchdog.reading_a_body():
+                    request.body  # noqa: B018  read, and kept for whoever parses it
+            except UnreadablePostError:  # the caller has gone
+                return errors.BadRequest()
+        return None
 
 
 class _OnAdminPages:

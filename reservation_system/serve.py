@@ -1,4 +1,7 @@
-"""`python -m reservation_system.serve` serves; --prepare brings the database up to date first."""
+"""`python -m reservation_system.serve` serves; --prepare brings the database up to date first.
+
+With --development it is Django's own server, which reloads on every change.
+"""
 
 import io
 import os
@@ -25,7 +28,7 @@ def main() -> None:
     except (ImproperlyConfigured, SystemCheckError) as wrong:
         sys.exit(f"The settings do not allow a start: {wrong}")
     except OperationalError as unavailable:
-        sys.exit(f"The database cannot be reached: {unavailable}")
+        sys.exit(f"The database cannot be used: {unavailable}")
     except OSError as taken:
         sys.exit(f"HOST {settings.HOST}, PORT {settings.PORT} cannot be listened on: {taken}")
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
@@ -36,7 +39,11 @@ def main() -> None:
         f"  {base_url}/docs in a browser: every call, to read and to try",
         flush=True,
     )
-    os.execv(sys.executable, [sys.executable, "-m", "granian", *_granian_arguments()])
+    if "--development" in sys.argv[1:]:
+        server = ["manage.py", "runserver", f"{host}:{settings.PORT}"]
+    else:
+        server = ["-m", "granian", *granian_arguments()]
+    os.execv(sys.executable, [sys.executable, *server])
 
 
 def _prepare() -> None:
@@ -57,14 +64,15 @@ def _require_free_port() -> None:
         probe.bind(address)
 
 
-def _granian_arguments() -> list[str]:
+def granian_arguments() -> list[str]:
     return [
         "--interface=wsgi",
         f"--host={settings.HOST}",
         f"--port={settings.PORT}",
         f"--workers={settings.WEB_CONCURRENCY}",
-        "--blocking-threads=2",
+        "--blocking-threads=4",
         "--respawn-failed-workers",
+        "--respawn-interval=1",
         "--workers-kill-timeout=10",
         "--no-ws",
         "--log-level=warning",

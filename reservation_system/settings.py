@@ -83,13 +83,12 @@ DATABASES = {
     "default": _database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
 }
 
-SECRET_KEY = env.str("SECRET_KEY", default="")
-if not SECRET_KEY:
+SECRET_KEY = env.str("SECRET_KEY", default="") or DEVELOPMENT_KEY
+if SECRET_KEY == DEVELOPMENT_KEY:
     if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
         raise ImproperlyConfigured("SECRET_KEY must be set: DATABASE_URL names a server.")
     if not set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS):
         raise ImproperlyConfigured("SECRET_KEY must be set: ALLOWED_HOSTS is not loopback alone.")
-    SECRET_KEY = DEVELOPMENT_KEY
 
 # --- The business's numbers ----------------------------------------------------------------------
 
@@ -109,6 +108,7 @@ APPEND_SLASH = False
 # SQLite keeps the covering index without its extra columns; it works, only less far.
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 BODY_LIMIT = 2**20
+BODY_DEADLINE = _seconds("BODY_DEADLINE_SECONDS", 30, least=6)
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
 
 INSTALLED_APPS = [
@@ -126,7 +126,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "reservation_system.middleware.RequestLog",
-    "reservation_system.middleware.BodyLimit",
+    "reservation_system.middleware.Gate",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -190,6 +190,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
     "TAGS": [
         {"name": "provider", "description": "What a provider does."},
         {"name": "client", "description": "What a client does."},
@@ -208,7 +209,7 @@ LOGGING = {
     "filters": {"request_id": {"()": "reservation_system.logs.AddRequestID"}},
     "formatters": {
         "json": {"()": "reservation_system.logs.JSON"},
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "text": {"()": "reservation_system.logs.Text"},
     },
     "handlers": {
         "stderr": {
@@ -222,5 +223,7 @@ LOGGING = {
         # The request log has a line for each request; Django adds the traceback of a fault.
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
+        # A request refused as suspicious is the caller's doing, not a fault with a traceback.
+        "django.security": {"level": "CRITICAL"},
     },
 }

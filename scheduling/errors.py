@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
-from rest_framework.response import Response
 
 logger = logging.getLogger(__name__)
 
+# Locked, full, read-only, restarting, gone: whatever was asked has not happened.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 
@@ -141,32 +142,25 @@ class Fault(Refusal):
 class Unavailable(Refusal):
     status_code = 503
     default_code = "unavailable"
-    default_detail = "The database cannot be reached just now. Try again in a few seconds."
+    default_detail = "The database cannot be used just now. Try again in a few seconds."
 
 
 _FRAMEWORK_CODES = {"permission_denied": "not_permitted"}
-_FRAMEWORK_REFUSALS = (
-    exceptions.PermissionDenied,
-    exceptions.MethodNotAllowed,
-    exceptions.UnsupportedMediaType,
-)
+_FRAMEWORK_REFUSALS: dict[type[exceptions.APIException], str] = {
+    exceptions.PermissionDenied: "Who is calling may not do this.",
+    exceptions.MethodNotAllowed: "The Allow header says which methods this address takes.",
+    exceptions.UnsupportedMediaType: "Send the body as application/json.",
+}
 
 
-def render(exception: Exception, context: dict[str, Any]) -> Response | None:
+def render(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """The REST framework's exception handler. Unknown exceptions are faults and left alone."""
     refusal = _as_refusal(exception)
-    if refusal is None:
-        return None
-    return Response(
-        problem(refusal),
-        status=refusal.status_code,
-        headers=_headers(refusal),
-        content_type=PROBLEM_JSON,
-    )
+    return None if refusal is None else response(refusal)
 
 
 def response(refusal: exceptions.APIException) -> HttpResponse:
-    """The same answer where the REST framework is not at work."""
+    """The answer to a refused request."""
     return HttpResponse(
         orjson.dumps(problem(refusal), option=orjson.OPT_UTC_Z),
         status=refusal.status_code,
@@ -183,7 +177,9 @@ def problem(refusal: exceptions.APIException) -> dict[str, Any]:
         errors = _flat(refusal.detail)
         code, detail, members = "invalid", _sentence(errors), {"errors": errors}
     else:
-        code, detail = _FRAMEWORK_CODES.get(str(code), str(code)), str(refusal.detail)
+        code = _FRAMEWORK_CODES.get(str(code), str(code))
+        what_to_do = _FRAMEWORK_REFUSALS.get(type(refusal), "")
+        detail = f"{refusal.detail} {what_to_do}".strip()
     return {
         "type": f"/problems#{code}",
         "title": HTTPStatus(refusal.status_code).phrase,
@@ -196,18 +192,19 @@ def problem(refusal: exceptions.APIException) -> dict[str, Any]:
 
 def every_refusal() -> list[dict[str, Any]]:
     """Code, status and meaning of each refusal there is, by status."""
-    kinds: list[type[Any]] = [*Refusal.__subclasses__(), *_FRAMEWORK_REFUSALS]
-    return sorted(
-        (
-            {
-                "code": _FRAMEWORK_CODES.get(kind.default_code, kind.default_code),
-                "status": kind.status_code,
-                "detail": str(kind.default_detail).replace("{method}", "").replace("  ", " "),
-            }
-            for kind in kinds
-        ),
-        key=lambda refusal: (refusal["status"], refusal["code"]),
-    )
+    meanings: dict[type[Any], str] = {
+        **{kind: str(kind.default_detail) for kind in Refusal.__subclasses__()},
+        **_FRAMEWORK_REFUSALS,
+    }
+    refusals = [
+        {
+            "code": _FRAMEWORK_CODES.get(kind.default_code, kind.default_code),
+            "status": kind.status_code,
+            "detail": meaning,
+        }
+        for kind, meaning in meanings.items()
+    ]
+    return sorted(refusals, key=lambda refusal: (refusal["status"], refusal["code"]))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -232,8 +229,10 @@ def fault(request: HttpRequest) -> HttpResponse:
 def _as_refusal(exception: BaseException | None) -> exceptions.APIException | None:
     if isinstance(exception, exceptions.APIException):
         return exception
-    if isinstance(exception, OperationalError | InterfaceError):
-        # Locked, full, read-only, restarting, gone: nothing was acknowledged.
+    if isinstance(exception, InternalError):
+        # A primary that has become a standby: the next request looks for the new one.
+        connection.close()
+    if isinstance(exception, DATABASE_AWAY):
         logger.error("database unavailable", extra={"reason": str(exception).strip()})
         return Unavailable()
     if isinstance(exception, Http404):

@@ -18,6 +18,9 @@ from .models import Client, Person, Provider, Reservation, TimeslotRow
 LARGEST_ID = 2**63 - 1
 # Long enough for every moment and short enough that nothing can be costly about it.
 LONGEST_TIME = 40
+# Unicode's categories. A letter newer than Python's tables (Cn) is taken for visible.
+CONTROL = ("Cc", "Zl", "Zp")
+INVISIBLE = (*CONTROL, "Cf", "Zs")
 
 
 class StrictField(serializers.Field[Any, Any, Any, Any]):
@@ -56,9 +59,9 @@ class NameField(StrictField):
         if not isinstance(data, str):
             self.fail("invalid")
         name = data.strip()
-        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        if any(unicodedata.category(character) in CONTROL for character in name):
             self.fail("control_character")
-        if not any(character.isprintable() and not character.isspace() for character in name):
+        if all(unicodedata.category(character) in INVISIBLE for character in name):
             self.fail("blank")
         if len(name) > 100:
             self.fail("max_length")

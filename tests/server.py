@@ -53,7 +53,7 @@ class Server:
         """SIGTERM; returns the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=25)
 
     def _answers(self):
         try:
