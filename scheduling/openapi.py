@@ -1,7 +1,6 @@
 """What /schema says of each endpoint: shapes, examples, refusals. It decides nothing."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -12,43 +11,39 @@ from drf_spectacular.utils import (
     extend_schema,
     inline_serializer,
 )
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
 
 from . import errors
 from .serializers import AvailabilityInput, ConfirmInput, PersonInput, ReserveInput
 
-_ID = {
-    "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
-        {"type": "string", "pattern": "^0*[1-9][0-9]{0,17}$", "maxLength": 19},
-    ],
-    "description": "A positive whole number below 2^63, or a string of its digits.",
-}
-_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_QUARTER = "(:(00|15|30|45)(:00(\\.0{1,6})?)?)"
-_FIELD_SCHEMAS: dict[str, dict[str, Any]] = {
-    "IDField": _ID,
+# --- What is sent --------------------------------------------------------------------------------
+
+_NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+_TIME = "ISO 8601; any offset is turned into UTC, none means UTC."
+_FIELDS: dict[str, dict[str, Any]] = {
+    "IDField": {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
+            {"type": "string", "pattern": "^0*[1-9][0-9]{0,17}$", "maxLength": 19},
+        ],
+        "description": "A positive whole number below 2^63, or a string of its digits.",
+    },
     "NameField": {
         "type": "string",
         "minLength": 1,
         "maxLength": 100,
-        # Printable somewhere, and no control character anywhere.
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$",
+        "pattern": rf"^[^{_NO_CONTROL}]*[^\s{_NO_CONTROL}][^{_NO_CONTROL}]*$",
         "description": "1 to 100 characters after trimming, any script, no control characters.",
     },
     "QuarterHourField": {
         "type": "string",
         "format": "date-time",
-        "pattern": f"^{_DATE}T[0-9]{{2}}{_QUARTER}(Z|[+-][0-9]{{2}}:[0-9]{{2}})?$",
-        "description": (
-            "ISO 8601 on a quarter hour; any offset is turned into UTC, none means UTC."
+        "pattern": (
+            r"^\d{4}-\d\d-\d\dT\d\d:(00|15|30|45)(:00(\.0{1,6})?)?(Z|[+-]\d\d:(00|15|30|45))?$"
         ),
+        "description": f"On a quarter hour. {_TIME}",
     },
-    "MomentField": {
-        "type": "string",
-        "format": "date-time",
-        "description": "ISO 8601; any offset is turned into UTC, none means UTC.",
-    },
+    "MomentField": {"type": "string", "format": "date-time", "description": _TIME},
 }
 
 
@@ -57,10 +52,25 @@ class _StrictFields(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
-        return dict(_FIELD_SCHEMAS[type(self.target).__name__])
+        return dict(_FIELDS[type(self.target).__name__])
 
 
-class TimeslotShape(serializers.Serializer[Any]):
+# --- What is answered ----------------------------------------------------------------------------
+
+
+class Provider(serializers.Serializer[Any]):
+    provider_id = serializers.IntegerField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+
+
+class Client(serializers.Serializer[Any]):
+    client_id = serializers.IntegerField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+
+
+class Timeslot(serializers.Serializer[Any]):
     timeslot_id = serializers.IntegerField()
     provider_id = serializers.IntegerField()
     first_name = serializers.CharField()
@@ -70,7 +80,7 @@ class TimeslotShape(serializers.Serializer[Any]):
     is_available = serializers.BooleanField(help_text="No live reservation points at it.")
 
 
-class ReservationShape(serializers.Serializer[Any]):
+class Reservation(serializers.Serializer[Any]):
     reservation_id = serializers.IntegerField()
     timeslot_id = serializers.IntegerField()
     provider_id = serializers.IntegerField()
@@ -81,7 +91,7 @@ class ReservationShape(serializers.Serializer[Any]):
     is_confirmed = serializers.BooleanField()
 
 
-class ProblemField(serializers.Serializer[Any]):
+class FieldProblem(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -95,181 +105,163 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors: Any = ProblemField(
-        many=True, required=False, help_text="With `invalid`: field by field."
-    )
+    errors: Any = FieldProblem(many=True, required=False, help_text="With `invalid`.")
+    timeslot_id = serializers.IntegerField(required=False, help_text="With `timeslots_overlap`.")
+    start_time = serializers.DateTimeField(required=False, help_text="With `timeslots_overlap`.")
+    end_time = serializers.DateTimeField(required=False, help_text="With `timeslots_overlap`.")
+    earliest_start = serializers.DateTimeField(required=False, help_text="With `notice_too_short`.")
 
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_ANYWHERE: tuple[type[errors.Refusal], ...] = (errors.BodyTooLarge, errors.Unavailable)
-_WITH_A_BODY = (errors.InvalidInput, errors.MalformedJSON, errors.LengthRequired)
-
-_TIMESLOT = {
-    "timeslot_id": 1,
-    "provider_id": 1,
-    "first_name": "Ada",
-    "last_name": "Lovelace",
-    "start_time": "2026-12-30T10:00:00Z",
-    "end_time": "2026-12-30T10:15:00Z",
-    "is_available": True,
-}
-_RESERVATION = {
-    "reservation_id": 1,
-    "timeslot_id": 1,
-    "provider_id": 1,
-    "client_id": 1,
-    "start_time": "2026-12-30T10:00:00Z",
-    "end_time": "2026-12-30T10:15:00Z",
-    "created_at": "2026-12-28T09:00:00Z",
-    "is_confirmed": False,
-}
 _PERSON = {"first_name": "Ada", "last_name": "Lovelace"}
+_SLOT = {"start_time": "2026-12-30T10:00:00Z", "end_time": "2026-12-30T10:15:00Z"}
+_TIMESLOT = {"timeslot_id": 1, "provider_id": 1, **_PERSON, **_SLOT, "is_available": True}
+_RESERVATION = {
+    **{"reservation_id": 1, "timeslot_id": 1, "provider_id": 1, "client_id": 1},
+    **_SLOT,
+    **{"created_at": "2026-12-28T09:00:00Z", "is_confirmed": False},
+}
+
+# --- Refusals ------------------------------------------------------------------------------------
+
+_MEANING = {refusal["code"]: refusal["detail"] for refusal in errors.every_refusal()}
+_ANYWHERE = (errors.BodyTooLarge, errors.LengthRequired, errors.Unavailable)
+_WITH_A_BODY = (errors.InvalidInput, errors.MalformedJSON, exceptions.UnsupportedMediaType)
+_ARGUMENTS: dict[Any, dict[str, Any]] = {
+    errors.InvalidInput: {
+        "field": "provider_id",
+        "code": "required",
+        "detail": "This field is required.",
+    },
+    errors.NoticeTooShort: {"earliest_start": "2026-12-31T09:00:00Z"},
+    errors.TimeslotsOverlap: {"timeslot_id": 1, **_SLOT},
+    exceptions.UnsupportedMediaType: {"media_type": "text/plain"},
+}
 
 
-def _problem_example(refusal: type[Any]) -> OpenApiExample:
-    if refusal is errors.InvalidInput:
-        value = errors.problem(
-            errors.InvalidInput(field="field", code="required", detail="This field is required.")
-        )
-    else:
-        value = errors.problem(refusal())
-    return OpenApiExample(value["code"], value=value, response_only=True)
-
-
-def _refusals(*refusals: type[errors.Refusal]) -> dict[tuple[int, str], OpenApiResponse]:
-    by_status: dict[int, list[type[errors.Refusal]]] = {}
-    for refusal in refusals:
-        by_status.setdefault(refusal.status_code, []).append(refusal)
+def _refusals(kinds: tuple[type[Any], ...]) -> dict[tuple[int, str], OpenApiResponse]:
+    """One response for each status, with an example for each code."""
+    problems = [errors.problem(kind(**_ARGUMENTS.get(kind, {}))) for kind in kinds]
+    by_status: dict[int, list[dict[str, Any]]] = {}
+    for problem in sorted(problems, key=lambda problem: problem["status"]):
+        by_status.setdefault(problem["status"], []).append(problem)
     return {
         (status, errors.PROBLEM_JSON): OpenApiResponse(
             Problem,
-            description=f"{HTTPStatus(status).phrase}. "
-            + " ".join(f"`{one.default_code}`: {one.default_detail}" for one in those),
-            examples=[_problem_example(one) for one in those],
+            description=" ".join(f"`{one['code']}`: {_MEANING[one['code']]}" for one in those),
+            examples=[
+                OpenApiExample(one["code"], value=one, status_codes=[str(status)]) for one in those
+            ],
         )
-        for status, those in sorted(by_status.items())
+        for status, those in by_status.items()
     }
 
 
+# --- Operations ----------------------------------------------------------------------------------
+
+
 def _operation(
-    *,
-    tag: str,
     operation_id: str,
     summary: str,
-    answer: dict[str, serializers.Field[Any, Any, Any, Any]],
+    *,
+    tag: str,
+    answer: Any,
     example: dict[str, Any],
     status: int = 200,
     request: type[serializers.Serializer[Any]] | None = None,
     request_example: dict[str, Any] | None = None,
-    refusals: tuple[type[errors.Refusal], ...] = (),
+    refusals: tuple[type[Any], ...] = (),
     description: str = "",
     parameters: tuple[OpenApiParameter, ...] = (),
-    headers: tuple[OpenApiParameter, ...] = (),
-) -> Decorator:
-    responses: dict[Any, Any] = {
-        (status, "application/json"): OpenApiResponse(
-            inline_serializer(f"{operation_id}Answer", dict(answer)),
-            description="Done.",
-            examples=[OpenApiExample("answer", value=example, status_codes=[str(status)])],
-        )
-    }
-    documented = (*refusals, *_ANYWHERE)
-    if request is not None:
-        documented += (*_WITH_A_BODY,)
-    responses |= _refusals(*dict.fromkeys(documented))
-    if request is not None:
-        responses[(415, errors.PROBLEM_JSON)] = OpenApiResponse(
-            Problem, description="`unsupported_media_type`: send application/json."
-        )
-    examples = [OpenApiExample("request", value=request_example, request_only=True)]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    success = OpenApiResponse(
+        answer,
+        description="Done.",
+        examples=[OpenApiExample("answer", value=example, status_codes=[str(status)])],
+    )
+    refusals += _ANYWHERE + (_WITH_A_BODY if request else ())
     return extend_schema(
         operation_id=operation_id,
         tags=[tag],
         summary=summary,
-        description=description or summary,
+        description=description,
         request={"application/json": request} if request else None,
-        responses=responses,
-        examples=examples if request_example else None,
-        parameters=[*parameters, *headers],
+        responses={(status, "application/json"): success, **_refusals(refusals)},
+        examples=[OpenApiExample("request", value=request_example, request_only=True)]
+        if request
+        else None,
+        parameters=[
+            *parameters,
+            OpenApiParameter("Retry-After", int, OpenApiParameter.HEADER, response=[503]),
+        ],
     )
 
 
+_AVAILABLE = inline_serializer("AvailableTimeslots", {"available timeslots": Timeslot(many=True)})
+
 create_provider = _operation(
+    "createProvider",
+    "Create a provider.",
     tag="provider",
-    operation_id="createProvider",
-    summary="Create a provider.",
-    status=201,
     request=PersonInput,
     request_example=_PERSON,
-    answer={
-        "provider_id": serializers.IntegerField(),
-        "first_name": serializers.CharField(),
-        "last_name": serializers.CharField(),
-    },
+    status=201,
+    answer=Provider,
     example={"provider_id": 1, **_PERSON},
 )
 
 create_client = _operation(
+    "createClient",
+    "Create a client.",
     tag="client",
-    operation_id="createClient",
-    summary="Create a client.",
-    status=201,
     request=PersonInput,
     request_example=_PERSON,
-    answer={
-        "client_id": serializers.IntegerField(),
-        "first_name": serializers.CharField(),
-        "last_name": serializers.CharField(),
-    },
+    status=201,
+    answer=Client,
     example={"client_id": 1, **_PERSON},
 )
 
 publish = _operation(
-    tag="provider",
-    operation_id="publishAvailability",
-    summary="Publish when a provider works.",
+    "publishAvailability",
+    "Publish when a provider works.",
     description=(
         "The window is cut into timeslots of 15 minutes: all of them are stored, or none. "
-        "A window in the past is accepted; it is never bookable. At most 50,000 timeslots and "
-        "five years a request."
+        "A window in the past is accepted; it is never bookable. At most 50,000 timeslots a "
+        "request, and at most five years ahead."
     ),
-    status=201,
+    tag="provider",
     request=AvailabilityInput,
-    request_example={
-        "provider_id": 1,
-        "start_time": "2026-12-30T10:00:00Z",
-        "end_time": "2026-12-30T11:30:00Z",
-    },
-    answer={"available timeslots": TimeslotShape(many=True)},
+    request_example={"provider_id": 1, **_SLOT},
+    status=201,
+    answer=_AVAILABLE,
     example={"available timeslots": [_TIMESLOT]},
     refusals=(errors.ProviderNotFound, errors.TimeslotsOverlap),
 )
 
 list_bookable = _operation(
-    tag="client",
-    operation_id="getProviderAvailability",
-    summary="List a provider's bookable timeslots.",
+    "getProviderAvailability",
+    "List a provider's bookable timeslots.",
     description=(
         "Free timeslots that start at least the notice period (24 hours) from now, oldest first. "
         'When there are more than `limit`, the `Link` header names the next page with rel="next".'
     ),
+    tag="client",
     parameters=(
-        OpenApiParameter("provider_id", _ID, required=True),
         OpenApiParameter(
-            "from", _FIELD_SCHEMAS["MomentField"], description="Start at this moment or later."
+            "provider_id",
+            _FIELDS["IDField"],
+            required=True,
+            examples=[OpenApiExample("The first provider", value=1)],
         ),
         OpenApiParameter(
-            "to", _FIELD_SCHEMAS["MomentField"], description="Start before this moment."
+            "from", _FIELDS["MomentField"], description="Start at this moment or later."
         ),
+        OpenApiParameter("to", _FIELDS["MomentField"], description="Start before this moment."),
         OpenApiParameter(
             "limit",
             {"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000},
             description="At most so many timeslots.",
         ),
-        OpenApiParameter("cursor", str, description="From a Link header; opaque."),
-    ),
-    headers=(
+        OpenApiParameter("cursor", str, description="From a `Link` header; opaque."),
         OpenApiParameter(
             "Link",
             str,
@@ -278,35 +270,33 @@ list_bookable = _operation(
             description='RFC 8288: `<...>; rel="next"` when there is more.',
         ),
     ),
-    answer={"available timeslots": TimeslotShape(many=True)},
+    answer=_AVAILABLE,
     example={"available timeslots": [_TIMESLOT]},
     refusals=(errors.InvalidInput, errors.ProviderNotFound),
 )
 
 expire = _operation(
-    tag="provider",
-    operation_id="expireReservations",
-    summary="Write down which holds ran out (the sweep).",
+    "expireReservations",
+    "Write down which holds ran out (the sweep).",
     description=(
         "For a scheduled job. Returns each released timeslot once, over all sweeps. Those that "
         "start within the notice period are closed and not returned. Any body is ignored."
     ),
-    answer={
-        "Expired reservations deleted and corresponding timeslots released": TimeslotShape(
-            many=True
-        )
-    },
+    tag="provider",
+    answer=inline_serializer(
+        "ReleasedTimeslots",
+        {"Expired reservations deleted and corresponding timeslots released": Timeslot(many=True)},
+    ),
     example={"Expired reservations deleted and corresponding timeslots released": [_TIMESLOT]},
-    refusals=(errors.LengthRequired,),
 )
 
 reserve = _operation(
+    "reserveTimeslot",
+    "Hold a timeslot for a client for 30 minutes.",
     tag="client",
-    operation_id="reserveTimeslot",
-    summary="Hold a timeslot for a client for 30 minutes.",
     request=ReserveInput,
     request_example={"client_id": 1, "timeslot_id": 1},
-    answer={"Reservation scheduled": ReservationShape()},
+    answer=inline_serializer("ReservationScheduled", {"Reservation scheduled": Reservation()}),
     example={"Reservation scheduled": _RESERVATION},
     refusals=(
         errors.ClientNotFound,
@@ -317,13 +307,13 @@ reserve = _operation(
 )
 
 confirm = _operation(
+    "confirmReservation",
+    "Make a hold firm, within its 30 minutes.",
     tag="client",
-    operation_id="confirmReservation",
-    summary="Make a hold firm, within its 30 minutes.",
     request=ConfirmInput,
     request_example={"client_id": 1, "reservation_id": 1},
-    answer={"Reservation is confirmed": ReservationShape()},
-    example={"Reservation is confirmed": {**_RESERVATION, "is_confirmed": True}},
+    answer=inline_serializer("ReservationConfirmed", {"Reservation is confirmed": Reservation()}),
+    example={"Reservation is confirmed": _RESERVATION | {"is_confirmed": True}},
     refusals=(
         errors.NotYourReservation,
         errors.ReservationNotFound,

@@ -7,9 +7,9 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
-from scheduling import expiry
+from scheduling import errors, expiry
 from scheduling.models import TimeslotRow
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Command(BaseCommand):
             return
         try:
             self._print(expiry.expire_overdue())
-        except (OperationalError, InterfaceError) as unavailable:
-            raise CommandError(f"The database cannot be reached: {unavailable}") from unavailable
+        except errors.DATABASE_AWAY as unavailable:
+            raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
 
     def _until_stopped(self, every: float) -> None:
         stopped = threading.Event()
@@ -59,8 +59,11 @@ class Command(BaseCommand):
                 released = expiry.expire_overdue(should_stop=stopped.is_set)
                 if released:
                     self._print(released)
-            except (OperationalError, InterfaceError) as unavailable:
+            except errors.DATABASE_AWAY as unavailable:
                 logger.error("database unavailable", extra={"reason": str(unavailable).strip()})
+                connection.close()
+            except Exception:  # a loop that ends unnoticed would leave nothing swept
+                logger.exception("sweep failed")
                 connection.close()
             stopped.wait(every)
 
