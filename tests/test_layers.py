@@ -1,0 +1,92 @@
+"""Imports point down only, and the clock is read in the verbs alone."""
+
+import ast
+import re
+
+import pytest
+
+from .server import ROOT
+
+# From the top down; a module imports from the rows below its own.
+LAYERS = [
+    {"apps"},
+    {"urls", "admin", "checks", "postgresql", "management.commands.expire_reservations"},
+    {"views", "tasks"},
+    {"serializers", "openapi", "wire", "permissions", "authentication"},
+    {"booking", "availability", "expiry"},
+    {"models"},
+    {"policy", "errors"},
+]
+# The one row whose modules may know each other: they are all shapes.
+SHAPES = LAYERS[3]
+PACKAGE = ROOT / "scheduling"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py" and "migrations" not in path.parts
+}
+
+
+def rank(module):
+    return next(nth for nth, row in enumerate(LAYERS) if module in row)
+
+
+def imported(path):
+    """Every absolute name that the file imports."""
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*start, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def ours(path):
+    """The modules of the domain that the file imports."""
+    for name in imported(path):
+        if name.startswith("scheduling."):
+            inside = name.removeprefix("scheduling.")
+            yield next(module for module in MODULES if f"{inside}.".startswith(f"{module}."))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module):
+    for other in ours(MODULES[module]):
+        is_among_shapes = {module, other} <= SHAPES
+        assert is_among_shapes or rank(module) < rank(other), f"{module} imports {other}"
+
+
+def test_the_domain_knows_nothing_of_its_deployment():
+    for path in PACKAGE.rglob("*.py"):
+        assert not any(name.startswith("reservation_system") for name in imported(path)), path
+
+
+def test_migrations_import_nothing_of_the_domain():
+    for path in (PACKAGE / "migrations").glob("*.py"):
+        assert list(ours(path)) == []
+
+
+def test_verbs_know_nothing_of_http():
+    for module in ("booking", "availability", "expiry", "models", "policy"):
+        for name in imported(MODULES[module]):
+            assert not name.startswith(("rest_framework", "django.http", "django.urls")), module
+
+
+def source_files():
+    return [*PACKAGE.rglob("*.py"), *(ROOT / "reservation_system").rglob("*.py")]
+
+
+def found(pattern):
+    return {path for path in source_files() if re.search(pattern, path.read_text())}
+
+
+def test_only_verbs_read_the_clock():
+    verbs = {MODULES[name] for name in ("booking", "availability", "expiry")}
+    assert found(r"timezone\.now\b") == verbs
+    assert found(r"\b(datetime|date)\.(now|utcnow|today)\b") == set()
+
+
+def test_no_statement_reads_the_databases_clock():
+    assert found(r"(?i)\bnow\(\)(?<!timezone\.now\(\))|current_timestamp|'now'") == set()

@@ -1,0 +1,65 @@
+"""The migrations make what the models say, and can be gone through in both directions."""
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+@pytest.fixture
+def migrated_again(transactional_db):
+    yield
+    call_command("migrate", "scheduling", verbosity=0)
+
+
+def schema():
+    """Columns, constraints, indexes and triggers of our tables, as the database has them."""
+    with connection.cursor() as cursor:
+        tables = [
+            name
+            for name in connection.introspection.table_names(cursor)
+            if name.startswith("scheduling_")
+        ]
+        described = {
+            table: (
+                connection.introspection.get_table_description(cursor, table),
+                # What SQLite has no name for is told apart by what it says.
+                sorted(map(repr, connection.introspection.get_constraints(cursor, table).values())),
+            )
+            for table in tables
+        }
+        if connection.vendor == "sqlite":
+            cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'index')"
+                " AND tbl_name LIKE 'scheduling%' ORDER BY name"
+            )
+        else:
+            cursor.execute(
+                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+                " WHERE conname LIKE 'scheduling%' AND contype <> 'f' ORDER BY conname"
+            )
+        return described, cursor.fetchall()
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing():
+    call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
+
+
+def test_they_go_forward_backward_and_forward_again(migrated_again):
+    graph = MigrationExecutor(connection).loader.graph
+    [leaf] = graph.leaf_nodes("scheduling")
+    names = [name for app, name in graph.forwards_plan(leaf) if app == "scheduling"]
+    assert len(names) > 1
+    whole = schema()
+    assert "never_overlap" in repr(whole)
+    stages = {}
+    for name in reversed(names):
+        call_command("migrate", "scheduling", name, verbosity=0)
+        stages[name] = schema()
+    call_command("migrate", "scheduling", "zero", verbosity=0)
+    assert schema() == ({}, [])
+    for name in names:
+        call_command("migrate", "scheduling", name, verbosity=0)
+        assert schema() == stages[name]
+    assert schema() == whole
