@@ -1,0 +1,1 @@
+"""What a request costs: measured on the service as it is served, beside two floors."""

@@ -1,0 +1,78 @@
+"""`make bench` measures the service, `make bench-servers` the application servers under it."""
+
+import argparse
+import logging
+import os
+import platform
+import secrets
+import tempfile
+from pathlib import Path
+
+import django
+import psutil
+from django.core.management import call_command
+from django.db import connection
+
+from . import tables
+from .processes import WORKERS, Database
+from .rows import Rows
+
+README = Path(__file__).with_name("README.md")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["service", "servers"], default="service")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: its figures are coarse")
+    parser.add_argument("--write", action="store_true", help="put the tables into the README")
+    asked = parser.parse_args()
+    scale = 0.05 if asked.quick else 1
+    sizes = [1_000, 10_000] if asked.quick else [10_000, 100_000, 1_000_000]
+    with Database() as database, tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        _set_up(database)
+        rows, folder = Rows(database.url), Path(scratch)
+        found = [_machine(rows)]
+        if asked.what == "servers":
+            found.append(tables.servers_table(database, folder, rows, scale))
+        else:
+            found += tables.service_tables(database, folder, rows, scale, sizes)
+            found.append(tables.sqlite_table(folder, scale))
+        connection.close()
+        rows.connection.close()
+    text = "\n\n".join(found)
+    print(text)
+    if asked.write:
+        _write(asked.what, text)
+
+
+def _set_up(database: Database) -> None:
+    os.environ |= {
+        "DATABASE_URL": database.url,
+        "SECRET_KEY": secrets.token_hex(32),
+        "WEB_CONCURRENCY": str(WORKERS),
+        "DJANGO_SETTINGS_MODULE": "reservation_system.settings",
+    }
+    django.setup()
+    logging.disable(logging.INFO)  # of this process alone
+    call_command("migrate", verbosity=0)
+
+
+def _machine(rows: Rows) -> str:
+    (postgresql,) = rows.connection.execute("SHOW server_version").fetchone()
+    gibibytes = round(psutil.virtual_memory().total / 2**30)
+    return (
+        f"{os.cpu_count()} cores, {gibibytes} GiB, Linux {platform.release().partition('-')[0]}, "
+        f"Python {platform.python_version()}, PostgreSQL {postgresql}; {WORKERS} workers; "
+        f"the load and PostgreSQL run on the same cores."
+    )
+
+
+def _write(what: str, text: str) -> None:
+    """Between the two markers of what was measured."""
+    marker = f"<!-- {what} -->"
+    before, _, after = README.read_text().split(marker)
+    README.write_text(f"{before}{marker}\n{text}\n{marker}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The processes that are measured: their start, their end, and the CPU they have used."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from reservation_system import serve
+from tests.database import PostgreSQL, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS = 2
+
+DATABASE_OPTIONS = (
+    "fsync=on",
+    "synchronous_commit=on",
+    "shared_buffers=1GB",
+    # Neither a checkpoint nor a vacuum falls by chance into one measurement and not the next.
+    "max_wal_size=16GB",
+    "checkpoint_timeout=1h",
+    "autovacuum=off",
+    "shared_preload_libraries=pg_stat_statements",
+)
+
+
+class Database(PostgreSQL):
+    """A PostgreSQL of our own that writes to the disk as in production."""
+
+    def __init__(self) -> None:
+        super().__init__(DATABASE_OPTIONS)
+
+    def __enter__(self) -> Self:
+        self.create()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.destroy()
+
+    def cpu_seconds(self) -> float:
+        return _cpu_seconds(self.process.pid)
+
+    def processes(self) -> int:
+        return len(psutil.Process(self.process.pid).children())
+
+    def await_processes(self, count: int) -> None:
+        """A process that has ended is counted once PostgreSQL has seen its end."""
+        until = time.monotonic() + 10
+        while self.processes() > count and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+class Server:
+    """An application server on a free port, its log in a file."""
+
+    def __init__(self, folder: Path, command: list[str], **environment: str) -> None:
+        self.port = free_port()
+        self.log = folder / f"server-{self.port}.log"
+        self.command = [word.format(port=self.port) for word in command]
+        self.environment = os.environ | environment | {"PORT": str(self.port)}
+
+    def __enter__(self) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self.command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until = time.monotonic() + 30
+        while not self._answers():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.05)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
+    ) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def cpu_seconds(self) -> float:
+        return _cpu_seconds(self.process.pid)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):
+                return True
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+
+AS_SERVED = ["reservation_system.serve"]
+
+
+def granian(threads: int) -> list[str]:
+    """As reservation_system.serve starts it, with another number of threads a worker."""
+    *options, application = serve.granian_arguments()
+    own = ["--port={port}", f"--workers={WORKERS}", f"--blocking-threads={threads}"]
+    return ["granian", *options, *own, application]
+
+
+def gunicorn(kind: str, threads: int = 1) -> list[str]:
+    return [
+        *("gunicorn", f"--worker-class={kind}", f"--workers={WORKERS}", f"--threads={threads}"),
+        *("--bind=127.0.0.1:{port}", "--log-level=warning", "reservation_system.wsgi:application"),
+    ]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its descendants, those that it outlived included."""
+    root = psutil.Process(pid)
+    own = root.cpu_times()
+    total = own.children_user + own.children_system
+    for process in [root, *root.children(recursive=True)]:
+        times = process.cpu_times()
+        total += times.user + times.system
+    return total
