@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from . import checks, postgresql  # noqa: F401  they register themselves
+from . import checks  # noqa: F401  registers the system checks
 
 
 class SchedulingConfig(AppConfig):

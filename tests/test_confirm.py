@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from scheduling.models import Reservation
 
@@ -99,3 +100,26 @@ def test_whether_it_exists_comes_before_whose_it_is(api, clock):
     ids = {"client_id": 2**63 - 1, "reservation_id": 2**63 - 1}
     answer = api.put("/client/confirm", ids)
     assert (answer.status_code, answer.json()["code"]) == (404, "reservation_not_found")
+
+
+def test_it_goes_by_the_primary_key_whatever_the_statistics_say(api, clock, is_postgresql):
+    hold = make_hold()
+    finished = {name: getattr(hold, name) for name in ("provider", "timeslot", "client")}
+    finished |= {"start_time": hold.start_time, "end_time": hold.end_time, "status": "expired"}
+    finished |= {"created_at": hold.created_at, "expires_at": hold.expires_at}
+    Reservation.objects.bulk_create(Reservation(**finished) for _ in range(5000))
+    statements = []
+
+    def note(execute, sql, params, many, context):
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    with connection.execute_wrapper(note):
+        assert confirm(api, hold).status_code == 200
+    [(sql, params)] = statements
+    with connection.cursor() as cursor:
+        cursor.execute(("EXPLAIN " if is_postgresql else "EXPLAIN QUERY PLAN ") + sql, params)
+        plan = str(cursor.fetchall())
+    assert ("scheduling_reservation_pkey" if is_postgresql else "INTEGER PRIMARY KEY") in plan

@@ -10,7 +10,7 @@ from .server import ROOT
 # From the top down; a module imports from the rows below its own.
 LAYERS = [
     {"apps"},
-    {"urls", "admin", "checks", "postgresql", "management.commands.expire_reservations"},
+    {"urls", "admin", "checks", "management.commands.expire_reservations"},
     {"views", "tasks"},
     {"serializers", "openapi", "wire", "permissions", "authentication"},
     {"booking", "availability", "expiry"},
