@@ -108,6 +108,7 @@ APPEND_SLASH = False
 # SQLite keeps the covering index without its extra columns; it works, only less far.
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 BODY_LIMIT = 2**20
+# At least 6: the server gives up when a worker it has replaced fails again within 5.5 seconds.
 BODY_DEADLINE = _seconds("BODY_DEADLINE_SECONDS", 30, least=6)
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
 

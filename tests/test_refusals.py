@@ -253,6 +253,16 @@ def test_a_stated_length_that_is_no_number_is_no_body(api, length):
     refusal(send(api, "/client/create", b"{}", CONTENT_LENGTH=length), 400)
 
 
+@pytest.mark.parametrize("path", ["/client/create", "/docs", "/admin/login/", "/nowhere"])
+def test_it_serves_no_foreign_host(api, path):
+    assert refusal(api.get(path, HTTP_HOST="evil.example"), 400)["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_asks_by_any_address(api, path):
+    assert api.get(path, HTTP_HOST="192.0.2.7:8000").status_code == 200
+
+
 @pytest.mark.parametrize("path", ADDRESSES)
 def test_it_refuses_chunks(api, path):
     answer = send(api, path, b"{}", HTTP_TRANSFER_ENCODING="chunked")
