@@ -251,3 +251,21 @@ def test_a_refusal_costs_the_same_however_many_timeslots_clash(api, clock):
             assert publish(api, provider, end_time=end_time).status_code == 409
         counts.append(len(statements))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("start_time", "end_time", "status"),
+    [
+        ("0001-01-01T00:00:00Z", "0001-01-01T01:00:00Z", 201),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T01:00:00Z", 400),
+        ("0001-01-01T00:00:00.000001Z", "0001-01-01T01:00:00Z", 400),
+        ("1900-02-28T23:45:00Z", "1900-03-01T00:15:00Z", 201),
+        ("9999-12-31T23:45:00Z", "9999-12-31T24:00:00Z", 400),
+    ],
+)
+def test_it_has_an_answer_for_the_ends_of_time(api, start_time, end_time, status):
+    window = {"start_time": start_time, "end_time": end_time}
+    answer = api.post("/provider/availability", {"provider_id": make_provider().pk, **window})
+    assert answer.status_code == status
+    if status == 201:
+        assert answer.json()["available timeslots"][0]["start_time"] == start_time
