@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 from typing import Any
 
+from tests.server import ROOT
+
 from . import floor
 from .load import Load
-from .processes import ROOT, Database, Server
+from .processes import Database, Server
 from .rows import Rows
 
 CLIENTS = 8

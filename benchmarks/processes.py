@@ -1,21 +1,15 @@
 """The processes that are measured: their start, their end, and the CPU they have used."""
 
-import os
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
 
 from reservation_system import serve
-from tests.database import PostgreSQL, free_port
+from tests import server
+from tests.database import PostgreSQL
 
-ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2
 
 DATABASE_OPTIONS = (
@@ -57,49 +51,15 @@ class Database(PostgreSQL):
             time.sleep(0.01)
 
 
-class Server:
-    """An application server on a free port, its log in a file."""
+class Server(server.Server):
+    """Any application server: `command` is a module and its arguments, with {port} in them."""
 
     def __init__(self, folder: Path, command: list[str], **environment: str) -> None:
-        self.port = free_port()
-        self.log = folder / f"server-{self.port}.log"
+        super().__init__(folder, **environment)
         self.command = [word.format(port=self.port) for word in command]
-        self.environment = os.environ | environment | {"PORT": str(self.port)}
-
-    def __enter__(self) -> Self:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.command],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        until = time.monotonic() + 30
-        while not self._answers():
-            if time.monotonic() > until or self.process.poll() is not None:
-                raise RuntimeError(self.log.read_text())
-            time.sleep(0.05)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: object, trace: TracebackType | None
-    ) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
 
     def cpu_seconds(self) -> float:
         return _cpu_seconds(self.process.pid)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2):
-                return True
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
 
 
 AS_SERVED = ["reservation_system.serve"]

@@ -164,7 +164,7 @@ def response(refusal: exceptions.APIException) -> HttpResponse:
     return HttpResponse(
         orjson.dumps(problem(refusal), option=orjson.OPT_UTC_Z),
         status=refusal.status_code,
-        headers=_headers(refusal),
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal.status_code == 503 else {},
         content_type=PROBLEM_JSON,
     )
 
@@ -174,7 +174,12 @@ def problem(refusal: exceptions.APIException) -> dict[str, Any]:
     code = refusal.get_codes()
     members = getattr(refusal, "members", {})
     if isinstance(refusal, exceptions.ValidationError):
-        errors = _flat(refusal.detail)
+        fields: Any = refusal.detail  # of ours, each names its field
+        errors = [
+            {"field": field, "code": message.code, "detail": str(message)}
+            for field, messages in fields.items()
+            for message in messages
+        ]
         code, detail, members = "invalid", _sentence(errors), {"errors": errors}
     else:
         code = _FRAMEWORK_CODES.get(str(code), str(code))
@@ -240,28 +245,6 @@ def _as_refusal(exception: BaseException | None) -> exceptions.APIException | No
     if isinstance(exception, PermissionDenied):
         return exceptions.PermissionDenied()
     return None
-
-
-def _headers(refusal: exceptions.APIException) -> dict[str, str]:
-    headers = {}
-    if refusal.status_code == Unavailable.status_code:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if wait := getattr(refusal, "wait", None):
-        headers["Retry-After"] = str(int(wait))
-    return headers
-
-
-def _flat(detail: Any, field: str = "") -> list[dict[str, str]]:
-    """DRF's nested errors as a list: `ranges.0.start_time` names a field within a list."""
-    if isinstance(detail, exceptions.ErrorDetail):
-        return [{"field": field, "code": str(detail.code), "detail": str(detail)}]
-    pairs = detail.items() if isinstance(detail, dict) else enumerate(detail)
-    flat = []
-    for key, value in pairs:
-        is_list_of_messages = isinstance(detail, list) and isinstance(value, exceptions.ErrorDetail)
-        path = field if is_list_of_messages else f"{field}.{key}".lstrip(".")
-        flat += _flat(value, path)
-    return flat
 
 
 def _sentence(errors: list[dict[str, str]]) -> str:

@@ -14,23 +14,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Server:
-    """`python -m reservation_system.serve --prepare` on a free port, with its log in a file."""
+    """The service as `make run` starts it, on a free port, with its log in a file."""
 
-    def __init__(self, folder, database_url, **environment):
+    command = ("reservation_system.serve", "--prepare")
+
+    def __init__(self, folder, database_url=None, **environment):
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = Path(folder) / f"server-{self.port}.log"
-        self.environment = os.environ | {
-            "DATABASE_URL": database_url,
-            "PORT": str(self.port),
-            **environment,
-        }
+        if database_url is not None:
+            environment.setdefault("DATABASE_URL", database_url)
+        self.environment = os.environ | {"PORT": str(self.port)} | environment
         self.process = None
 
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "reservation_system.serve", "--prepare"],
+                [sys.executable, "-m", *self.command],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
