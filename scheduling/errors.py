@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 # Locked, full, read-only, restarting, gone: whatever was asked has not happened.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER_SECONDS = 2
 
 
 class Refusal(exceptions.APIException):
@@ -49,10 +48,37 @@ class BadRequest(Refusal):
     default_detail = "The request cannot be understood, or names a host that is not served here."
 
 
+class WrongCredentials(Refusal):
+    status_code = 401
+    default_code = "wrong_credentials"
+    default_detail = "No account has this e-mail address and this password."
+
+
+class TokenInvalid(Refusal):
+    status_code = 401
+    default_code = "token_invalid"
+    default_detail = "This token is not one that is good here. Sign in again."
+
+
+class TokenExpired(Refusal):
+    status_code = 401
+    default_code = "token_expired"
+    default_detail = "This token has ended. Refresh it or sign in again."
+
+
 class NotYourReservation(Refusal):
     status_code = 403
     default_code = "not_your_reservation"
     default_detail = "This reservation belongs to another client."
+
+
+class ForeignForm(Refusal):
+    status_code = 403
+    default_code = "foreign_form"
+    default_detail = (
+        "This form was not sent from the service's own page, or that page is too old. "
+        "Open the page again, with cookies allowed, and send it from there."
+    )
 
 
 class NotFound(Refusal):
@@ -85,6 +111,18 @@ class ReservationNotFound(Refusal):
     default_detail = "No reservation has this id."
 
 
+class WebhookNotFound(Refusal):
+    status_code = 404
+    default_code = "webhook_not_found"
+    default_detail = "You have no webhook with this id."
+
+
+class DeliveryNotFound(Refusal):
+    status_code = 404
+    default_code = "delivery_not_found"
+    default_detail = "You have no webhook with a delivery of this id."
+
+
 class TimeslotTaken(Refusal):
     status_code = 409
     default_code = "timeslot_taken"
@@ -95,6 +133,15 @@ class NoticeTooShort(Refusal):
     status_code = 409
     default_code = "notice_too_short"
     default_detail = "This timeslot starts too soon: reservations are made well ahead."
+
+
+class TooManyHolds(Refusal):
+    status_code = 409
+    default_code = "too_many_holds"
+    default_detail = (
+        "This client has as many unconfirmed reservations as are allowed. "
+        "Confirm one or let it lapse."
+    )
 
 
 class AlreadyConfirmed(Refusal):
@@ -115,10 +162,72 @@ class TimeslotsOverlap(Refusal):
     default_detail = "The provider already has timeslots in this window."
 
 
+class TimeslotsReserved(Refusal):
+    status_code = 409
+    default_code = "timeslots_reserved"
+    default_detail = (
+        "Clients have reserved some of these timeslots, so nothing was removed. "
+        "Send cancel_reservations to cancel what they have."
+    )
+
+
+class TooLateToCancel(Refusal):
+    status_code = 409
+    default_code = "too_late_to_cancel"
+    default_detail = "It is too late for a client to give this reservation up."
+
+
+class TooManyWebhooks(Refusal):
+    status_code = 409
+    default_code = "too_many_webhooks"
+    default_detail = "There are as many webhooks as are allowed. Delete one that is not needed."
+
+
+class WebhookDisabled(Refusal):
+    status_code = 409
+    default_code = "webhook_disabled"
+    default_detail = "This webhook is disabled, so nothing is sent to it. Enable it first."
+
+
+class EmailTaken(Refusal):
+    status_code = 409
+    default_code = "email_taken"
+    default_detail = "Another account has this e-mail address. Nothing was stored."
+
+
+class AlreadyRegistered(Refusal):
+    status_code = 409
+    default_code = "already_registered"
+    default_detail = "Your account is one already; refresh your token to act as it."
+
+
 class HoldExpired(Refusal):
     status_code = 410
     default_code = "hold_expired"
     default_detail = "This reservation was not confirmed in time. Reserve a timeslot again."
+
+
+class ChangedMeanwhile(Refusal):
+    status_code = 412
+    default_code = "changed_meanwhile"
+    default_detail = (
+        "It is no longer as If-Match says. Get it again, and decide whether you still want this."
+    )
+
+
+class StillRunning(Refusal):
+    status_code = 409
+    default_code = "still_running"
+    default_detail = "The first request with this Idempotency-Key is not answered yet."
+    wait = 1
+
+
+class KeyReused(Refusal):
+    status_code = 422
+    default_code = "key_reused"
+    default_detail = (
+        "Another request came with this Idempotency-Key. Send a new key with a new request."
+    )
 
 
 class LengthRequired(Refusal):
@@ -133,6 +242,18 @@ class BodyTooLarge(Refusal):
     default_detail = "The body is larger than 1 MiB."
 
 
+class TooManyAttempts(Refusal):
+    status_code = 429
+    default_code = "too_many_attempts"
+    default_detail = (
+        "Signing in to this account failed too often from your address. Try again later."
+    )
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
+
+
 class Fault(Refusal):
     status_code = 500
     default_code = "internal_error"
@@ -143,12 +264,15 @@ class Unavailable(Refusal):
     status_code = 503
     default_code = "unavailable"
     default_detail = "The database cannot be used just now. Try again in a few seconds."
+    wait = 2
 
 
 _FRAMEWORK_CODES = {"permission_denied": "not_permitted"}
 _FRAMEWORK_REFUSALS: dict[type[exceptions.APIException], str] = {
+    exceptions.NotAuthenticated: "Send an access token: Authorization: Bearer ...",
     exceptions.PermissionDenied: "Who is calling may not do this.",
     exceptions.MethodNotAllowed: "The Allow header says which methods this address takes.",
+    exceptions.Throttled: "You ask too often; Retry-After says when to ask again.",
     exceptions.UnsupportedMediaType: "Send the body as application/json.",
 }
 
@@ -164,9 +288,19 @@ def response(refusal: exceptions.APIException) -> HttpResponse:
     return HttpResponse(
         orjson.dumps(problem(refusal), option=orjson.OPT_UTC_Z),
         status=refusal.status_code,
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal.status_code == 503 else {},
+        headers=_headers(refusal),
         content_type=PROBLEM_JSON,
     )
+
+
+def _headers(refusal: exceptions.APIException) -> dict[str, str]:
+    if wait := getattr(refusal, "wait", None):  # in seconds; the framework's Throttled has it too
+        return {"Retry-After": str(wait)}
+    if isinstance(refusal, TokenInvalid | TokenExpired):
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, 3.1
+    if refusal.status_code == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
 
 
 def problem(refusal: exceptions.APIException) -> dict[str, Any]:
@@ -219,6 +353,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def not_permitted(request: HttpRequest, exception: Exception) -> HttpResponse:
     return response(exceptions.PermissionDenied())
+
+
+def foreign_form(request: HttpRequest, reason: str) -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW. Behind TLS, a missing TRUSTED_PROXIES shows in its line."""
+    # What follows the dash is an address that the caller has sent.
+    logger.warning("form refused", extra={"reason": reason.partition(" - ")[0]})
+    return response(ForeignForm())
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
