@@ -1,0 +1,32 @@
+"""The tables, what the database guarantees of them, and the sets of rows the business speaks of."""
+
+from .accounts import ServiceToken, SignIn
+from .answers import StoredAnswer
+from .events import ReservationEvent
+from .links import CalendarLink
+from .notifications import Notification
+from .people import Client, Person, Provider, ProviderRow
+from .readers import EventReader
+from .reservations import Reservation
+from .timeslots import Timeslot, TimeslotRow
+from .webhooks import Webhook, WebhookAttempt, WebhookDelivery
+
+__all__ = [
+    "CalendarLink",
+    "Client",
+    "EventReader",
+    "Notification",
+    "Person",
+    "Provider",
+    "ProviderRow",
+    "Reservation",
+    "ReservationEvent",
+    "ServiceToken",
+    "SignIn",
+    "StoredAnswer",
+    "Timeslot",
+    "TimeslotRow",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
+]

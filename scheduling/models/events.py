@@ -1,0 +1,103 @@
+"""The history: what happened to each reservation, written by the database itself."""
+
+from typing import Self
+
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.expressions import RawSQL
+
+
+class EventQuerySet(models.QuerySet["ReservationEvent"]):
+    def settled(self) -> Self:
+        """Those before which no other can appear any more, in the order of their transactions.
+
+        PostgreSQL hands out ids before commit, so an event may become visible after one with a
+        higher id. But what a transaction that is over has written is visible for good, and every
+        transaction that is not over has a number at or above the oldest that is running.
+        """
+        ordered = self.order_by("transaction_id", "pk")
+        if connection.vendor != "postgresql":  # one writer: ids are in the order of commits
+            return ordered
+        oldest_running = RawSQL("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", [])
+        return ordered.filter(transaction_id__lt=oldest_running)
+
+    def numbered_elsewhere(self) -> Self:
+        """Of transactions that this database has not come to: it was restored from a dump."""
+        if connection.vendor != "postgresql":
+            return self.none()
+        last_transaction = RawSQL(
+            "GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())"
+            "::text::bigint",
+            [],
+        )
+        return self.filter(transaction_id__gt=last_transaction)
+
+    def after(self, position: tuple[int, int] | None) -> Self:
+        if position is None:
+            return self
+        transaction, pk = position
+        # The first condition is for the index.
+        return self.filter(transaction_id__gte=transaction).filter(
+            Q(transaction_id__gt=transaction) | Q(pk__gt=pk)
+        )
+
+    def of(self, provider_id: int | None, client_id: int | None) -> Self:
+        """Of either; of everybody where both are None."""
+        if provider_id is None and client_id is None:
+            return self
+        if provider_id is None:
+            return self.filter(client_id=client_id)
+        if client_id is None:
+            return self.filter(provider_id=provider_id)
+        return self.filter(Q(provider_id=provider_id) | Q(client_id=client_id))
+
+
+class ReservationEvent(models.Model):
+    """One change of a reservation, as the reservation was after it (moved away: before it).
+
+    A trigger writes it within the statement of the change (migration 0009), so nothing can change
+    a reservation without leaving its event. It outlasts the rows whose ids it repeats.
+    """
+
+    class Kind(models.TextChoices):
+        RESERVED = "reserved"
+        CONFIRMED = "confirmed"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+        RESCHEDULED = "rescheduled"
+        MOVED_AWAY = "moved_away"  # to another provider's timeslot: what it was before
+        CHANGED = "changed"  # around the service
+
+    transaction_id = models.BigIntegerField()
+    kind = models.CharField(max_length=11, choices=Kind.choices)
+    happened_at = models.DateTimeField()
+    caused_by = models.CharField(max_length=8)
+    reason = models.CharField(max_length=500)
+    reservation_id = models.BigIntegerField()
+    timeslot_id = models.BigIntegerField()
+    provider_id = models.BigIntegerField()
+    client_id = models.BigIntegerField()
+    start_time = models.DateTimeField()
+    end_time = models.DateTimeField()
+    version = models.PositiveIntegerField()
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The three ways to read it on: everybody's, a provider's, a client's.
+            models.Index(name="scheduling_events_in_order", fields=["transaction_id", "id"]),
+            models.Index(
+                name="scheduling_events_of_provider", fields=["provider_id", "transaction_id", "id"]
+            ),
+            models.Index(
+                name="scheduling_events_of_client", fields=["client_id", "transaction_id", "id"]
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"reservation {self.reservation_id} {self.kind}"
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.transaction_id, self.pk

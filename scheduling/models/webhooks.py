@@ -1,0 +1,201 @@
+"""Webhooks: who else's systems are told what happened, what they were sent, and how that went."""
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
+
+from .events import ReservationEvent
+from .people import Provider
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def enabled(self) -> Self:
+        return self.filter(disabled_because="")
+
+    def of(self, provider_id: int | None) -> Self:
+        """Of this provider; everybody's where that is None."""
+        return self if provider_id is None else self.filter(provider_id=provider_id)
+
+
+class Webhook(models.Model):
+    """An address that is told of events: a provider's, or everybody's where there is none."""
+
+    class Reason(models.TextChoices):
+        OWNER = "owner", "by its owner"
+        FAILING = "failing", "it failed for three days"
+        GONE = "gone", "it answered 410 Gone"
+
+    provider = models.ForeignKey(
+        Provider, null=True, on_delete=models.CASCADE, related_name="webhooks"
+    )
+    # Who made it, and hears of it when it is disabled.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    url = models.CharField(max_length=2000)
+    kinds = models.JSONField()
+    # To sign with: in plain, since a signature needs it.
+    secret = models.CharField(max_length=100)
+    former_secret = models.CharField(max_length=100, db_default="")
+    former_secret_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    disabled_because = models.CharField(max_length=7, choices=Reason.choices, db_default="")
+    disabled_at = models.DateTimeField(null=True)
+    # Left alone until then, after so many attempts in a row that got no answer at all.
+    resting_until = models.DateTimeField(null=True)
+    unanswered = models.PositiveIntegerField(db_default=0)
+
+    objects = WebhookQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="scheduling_webhook_reason_known",
+                condition=Q(disabled_because__in=["", "owner", "failing", "gone"]),
+            ),
+            models.CheckConstraint(
+                name="scheduling_webhook_disabled_for_a_reason",
+                condition=Q(disabled_because="", disabled_at=None)
+                | (~Q(disabled_because="") & Q(disabled_at__isnull=False)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"webhook {self.pk}"
+
+    def wants(self, event: ReservationEvent) -> bool:
+        """What happened before it was made, it is not told."""
+        is_in_view = self.provider_id is None or self.provider_id == event.provider_id
+        return is_in_view and event.kind in self.kinds and event.happened_at >= self.created_at
+
+    def secrets(self, now: datetime) -> list[str]:
+        """Those to sign with: for a while after a rotation, the former too."""
+        is_overlapping = self.former_secret_until is not None and now < self.former_secret_until
+        return [self.secret, self.former_secret] if is_overlapping else [self.secret]
+
+
+class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
+    def pending(self) -> Self:
+        return self.filter(status=WebhookDelivery.Status.PENDING)
+
+    def due(self, *, beside: Collection[int], most_of_one: int, now: datetime) -> Self:
+        """What can be sent now beside what is being sent; of each webhook so many at most.
+
+        Of a reservation only the first that is not delivered: the next waits for it.
+        """
+        earlier = WebhookDelivery.objects.pending().filter(
+            webhook_id=OuterRef("webhook_id"),
+            reservation_id=OuterRef("reservation_id"),
+            pk__lt=OuterRef("pk"),
+        )
+        is_rested = Q(webhook__resting_until=None) | Q(webhook__resting_until__lte=now)
+        return (
+            self.pending()
+            .filter(is_rested, next_attempt_at__lte=now, webhook__disabled_because="")
+            .filter(~Exists(earlier))
+            .exclude(pk__in=beside)
+            .annotate(nth=Window(RowNumber(), partition_by=F("webhook_id"), order_by=F("pk").asc()))
+            .filter(nth__lte=most_of_one)
+            .select_related("webhook", "event")
+            .order_by("next_attempt_at", "pk")
+        )
+
+
+class WebhookDelivery(models.Model):
+    """One event for one webhook, sent until it is delivered or given up."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    webhook = models.ForeignKey(
+        Webhook, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
+    # None: a test.
+    event = models.ForeignKey(
+        ReservationEvent, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    reservation_id = models.BigIntegerField(null=True)
+    # By it a receiver knows what it has had already.
+    message_id = models.UUIDField(default=uuid.uuid4)
+    status = models.CharField(max_length=9, choices=Status.choices, db_default="pending")
+    created_at = models.DateTimeField()
+    # Of this round: a replay begins another.
+    attempts_made = models.PositiveSmallIntegerField(db_default=0)
+    next_attempt_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    objects = WebhookDeliveryQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # The list of what a webhook was sent, and that it is sent nothing twice.
+            models.UniqueConstraint(
+                name="scheduling_webhookdelivery_once", fields=["webhook", "event"]
+            ),
+            models.CheckConstraint(
+                name="scheduling_webhookdelivery_status_known",
+                condition=Q(status__in=["pending", "delivered", "failed"]),
+            ),
+            models.CheckConstraint(
+                name="scheduling_webhookdelivery_pending_until_finished",
+                condition=Q(status="pending", finished_at=None)
+                | (~Q(status="pending") & Q(finished_at__isnull=False)),
+            ),
+        ]
+        indexes = [
+            # What is due, and what of the same reservation comes before it.
+            models.Index(
+                name="scheduling_deliveries_due",
+                fields=["next_attempt_at"],
+                condition=Q(status="pending"),
+            ),
+            models.Index(
+                name="scheduling_deliveries_in_order",
+                fields=["webhook", "reservation_id", "id"],
+                condition=Q(status="pending"),
+            ),
+            models.Index(name="scheduling_deliveries_listed", fields=["webhook", "id"]),
+            # An event that is deleted takes its deliveries along.
+            models.Index(name="scheduling_deliveries_of_event", fields=["event"]),
+            # The purge reads the oldest from it.
+            models.Index(
+                name="scheduling_deliveries_by_age",
+                fields=["finished_at"],
+                condition=~Q(status="pending"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}"
+
+    @property
+    def webhook_message_id(self) -> str:
+        """As it is sent: the same for each attempt."""
+        return f"msg_{self.message_id.hex}"
+
+
+class WebhookAttempt(models.Model):
+    """One request, and what came of it."""
+
+    delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="attempts")
+    attempted_at = models.DateTimeField()
+    milliseconds = models.PositiveIntegerField()
+    # None: there was no answer, and `failure` says why.
+    status = models.PositiveSmallIntegerField(null=True)
+    failure = models.CharField(max_length=30, db_default="")
+    detail = models.CharField(max_length=500, db_default="")
+    body = models.CharField(max_length=1024, db_default="")
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"attempt {self.pk}"
