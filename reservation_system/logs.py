@@ -1,11 +1,15 @@
 """Structured logs: one object a line, each with the id of the request it belongs to."""
 
 import logging
+import re
 from contextvars import ContextVar
 from typing import Any
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter
+
+# PostgreSQL quotes the whole row that a constraint refused: names and addresses of people.
+QUOTED_ROW = re.compile(r"^(DETAIL: +)(?:Failing row contains|Key ).*", re.MULTILINE)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -16,7 +20,12 @@ class AddRequestID(logging.Filter):
         return True
 
 
-class Text(logging.Formatter):
+class WithoutRows(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the library's name
+        return QUOTED_ROW.sub(r"\1the row is not logged", super().formatException(ei))
+
+
+class Text(WithoutRows):
     """For people in front of a terminal: the same, with what is attached behind the message."""
 
     def __init__(self) -> None:
@@ -28,7 +37,7 @@ class Text(logging.Formatter):
         return " ".join([super().formatMessage(record), *attached])
 
 
-class JSON(OrjsonFormatter):
+class JSON(WithoutRows, OrjsonFormatter):
     def __init__(self) -> None:
         super().__init__(
             "%(levelname)s %(name)s %(message)s %(request_id)s",

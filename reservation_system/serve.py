@@ -42,7 +42,8 @@ def main() -> None:
     if "--development" in sys.argv[1:]:
         server = ["manage.py", "runserver", f"{host}:{settings.PORT}"]
     else:
-        server = ["-m", "granian", *granian_arguments()]
+        module = "granian" if settings.METRICS_FOLDER else "reservation_system.granian"
+        server = ["-m", module, *granian_arguments()]
     os.execv(sys.executable, [sys.executable, *server])
 
 

@@ -7,110 +7,236 @@ are in scheduling/policy.py.
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
+
+from reservation_system.environment import (
+    admin_path,
+    asks_for_traces,
+    broker,
+    cache,
+    database,
+    env,
+    flag,
+    folder,
+    is_safe_to_ask,
+    mail,
+    networks,
+    number,
+    origins,
+    public_url,
+    rate,
+    seconds,
+    sender,
+    templates,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 DEVELOPMENT_KEY = "development-key-good-for-loopback-only-and-published-with-the-source"
 
-env = environ.Env()
-
-
-def _number(name: str, default: int, least: int, most: int = 2**31) -> int:
-    try:
-        number = int(env.str(name, default=str(default)))
-    except ValueError:
-        number = least - 1
-    if not least <= number <= most:
-        raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}.")
-    return number
-
-
-def _seconds(name: str, default: int, least: int = 0) -> timedelta:
-    return timedelta(seconds=_number(name, default, least))
-
-
-def _flag(name: str, default: bool) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True}
-    words |= {"false": False, "0": False, "no": False, "off": False}
-    word = env.str(name, default=str(default)).strip().lower()
-    if word not in words:
-        raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}.")
-    return words[word]
-
-
-def _database(url: str) -> dict[str, Any]:
-    try:
-        database: dict[str, Any] = environ.Env.db_url_config(url)
-    except ValueError as unreadable:
-        raise ImproperlyConfigured("DATABASE_URL cannot be read.") from unreadable
-    options = database.setdefault("OPTIONS", {})
-    # Each thread keeps its connection: opening one costs ten times a whole reserve.
-    database["CONN_MAX_AGE"] = None
-    if database.get("ENGINE") == "django.db.backends.sqlite3":
-        if database["NAME"] == ":memory:":
-            raise ImproperlyConfigured("DATABASE_URL must name a file: sqlite:////path/to/file.")
-        # IMMEDIATE: a writer waits its turn before it reads, instead of failing halfway through.
-        options.setdefault("transaction_mode", "IMMEDIATE")
-        options.setdefault("timeout", 20)
-        # FULL: what was answered is on the disk, even when the power fails.
-        options["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
-        return database
-    if database.get("ENGINE") == "django.db.backends.postgresql":
-        options.setdefault("connect_timeout", 5)
-        # A server that vanished without a word is noticed after this many milliseconds.
-        options.setdefault("tcp_user_timeout", 10_000)
-        # Statements are prepared after their fifth use; give 0 behind a PgBouncer before 1.21.
-        options["prepare_threshold"] = options.get("prepare_threshold", 5) or None
-        options.setdefault("server_side_binding", True)
-        options.setdefault("application_name", "reservation_system")
-        database["CONN_HEALTH_CHECKS"] = _flag("DATABASE_HEALTH_CHECKS", default=False)
-        return database
-    raise ImproperlyConfigured("DATABASE_URL must start with sqlite:/// or postgresql://.")
-
 
 # --- Who may reach it ----------------------------------------------------------------------------
 
-DEBUG = _flag("DEBUG", default=False)
+DEBUG = flag("DEBUG", default=False)
 HOST = env.str("HOST", default="127.0.0.1")
-PORT = _number("PORT", 8000, least=1, most=65535)
-WEB_CONCURRENCY = _number("WEB_CONCURRENCY", 2, least=1, most=1024)
+PORT = number("PORT", 8000, least=1, most=65535)
+WEB_CONCURRENCY = number("WEB_CONCURRENCY", 2, least=1, most=1024)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=LOOPBACK_HOSTS)
 
 DATABASES = {
-    "default": _database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
+    "default": database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
 }
 
-SECRET_KEY = env.str("SECRET_KEY", default="") or DEVELOPMENT_KEY
-if SECRET_KEY == DEVELOPMENT_KEY:
-    if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
-        raise ImproperlyConfigured("SECRET_KEY must be set: DATABASE_URL names a server.")
-    if not set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS):
-        raise ImproperlyConfigured("SECRET_KEY must be set: ALLOWED_HOSTS is not loopback alone.")
+HAS_DATABASE_SERVER = DATABASES["default"]["ENGINE"].endswith("postgresql")
+IS_FOR_THIS_MACHINE_ALONE = set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
+AUTHENTICATION = env.str("AUTHENTICATION", default="")
+if AUTHENTICATION not in ("", "open", "required"):
+    raise ImproperlyConfigured("AUTHENTICATION must be open or required.")
+SECRET_KEY = env.str("SECRET_KEY", default="").strip() or DEVELOPMENT_KEY
+# What these signed, tokens and sessions, is still taken: a key is replaced in two steps.
+SECRET_KEY_FALLBACKS = [key.strip() for key in env.list("SECRET_KEY_FALLBACKS", default=[])]
+if "" in SECRET_KEY_FALLBACKS:
+    raise ImproperlyConfigured("SECRET_KEY_FALLBACKS must be keys with commas between them.")
+
+
+def _require_what_others_could_abuse() -> None:
+    reasons = {
+        "DATABASE_URL names a server": HAS_DATABASE_SERVER,
+        "ALLOWED_HOSTS is not loopback alone": not IS_FOR_THIS_MACHINE_ALONE,
+        "AUTHENTICATION is required": AUTHENTICATION == "required",
+    }
+    reason = next((reason for reason, holds in reasons.items() if holds), None)
+    missing = {
+        "SECRET_KEY": bool({DEVELOPMENT_KEY, "..."} & {SECRET_KEY, *SECRET_KEY_FALLBACKS}),
+        "AUTHENTICATION (open or required)": not AUTHENTICATION,
+    }
+    names = " and ".join(name for name, is_missing in missing.items() if is_missing)
+    if reason and names:
+        raise ImproperlyConfigured(f"{names} must be set: {reason}.")
+
+
+_require_what_others_could_abuse()
+AUTHENTICATION = AUTHENTICATION or "open"
+
+# --- At the edge: what stands between callers and the service -----------------------------------
+
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES", env.list("TRUSTED_PROXIES", default=[]))
+TLS = flag("TLS", default=not IS_FOR_THIS_MACHINE_ALONE)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+# Sent only on answers to requests that came over TLS.
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
+CSRF_FAILURE_VIEW = "scheduling.errors.foreign_form"
+CORS_ALLOWED_ORIGINS = origins(env.list("CORS_ALLOWED_ORIGINS", default=[]))
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+]
+ADMIN_PATH = admin_path(env.str("ADMIN_PATH", default="admin"))
+CACHES = {"default": cache(env.str("REDIS_URL", default=""))}
+BROKER_URL = broker(env.str("BROKER_URL", default=""))
+# Where webhooks may lead besides the public internet; by http too.
+WEBHOOK_ALLOWED_NETWORKS = networks(
+    "WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[])
+)
+
+# What sees every request: nothing of it is imported unless it is asked for.
+TRACING = asks_for_traces()
+
+# --- Accounts ------------------------------------------------------------------------------------
+
+OPEN_PROVIDER_SIGNUP = flag("OPEN_PROVIDER_SIGNUP", default=False)
+PUBLIC_AVAILABILITY = flag("PUBLIC_AVAILABILITY", default=True)
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": seconds("ACCESS_TOKEN_SECONDS", 900, least=1),
+    "REFRESH_TOKEN_LIFETIME": seconds("REFRESH_TOKEN_SECONDS", 14 * 86400, least=1),
+}
+# A foreign identity provider, in the place of /auth and of accounts here.
+IDENTITY_ISSUER = env.str("IDENTITY_ISSUER", default="")
+IDENTITY_AUDIENCE = env.str("IDENTITY_AUDIENCE", default="")
+IDENTITY_JWKS_URL = env.str("IDENTITY_JWKS_URL", default="")
+IDENTITY_ROLE_CLAIM = env.str("IDENTITY_ROLE_CLAIM", default="role")
+IDENTITY_PROVIDER_ID_CLAIM = env.str("IDENTITY_PROVIDER_ID_CLAIM", default="provider_id")
+IDENTITY_CLIENT_ID_CLAIM = env.str("IDENTITY_CLIENT_ID_CLAIM", default="client_id")
+
+
+def _require_a_whole_identity_provider() -> None:
+    if not (IDENTITY_ROLE_CLAIM and IDENTITY_PROVIDER_ID_CLAIM and IDENTITY_CLIENT_ID_CLAIM):
+        raise ImproperlyConfigured(
+            "IDENTITY_ROLE_CLAIM, IDENTITY_PROVIDER_ID_CLAIM and IDENTITY_CLIENT_ID_CLAIM must be "
+            "names of claims."
+        )
+    belong_together = {
+        "IDENTITY_ISSUER": IDENTITY_ISSUER,
+        "IDENTITY_AUDIENCE": IDENTITY_AUDIENCE,
+        "IDENTITY_JWKS_URL": IDENTITY_JWKS_URL,
+    }
+    if not any(belong_together.values()):
+        return
+    missing = [name for name, value in belong_together.items() if not value]
+    if AUTHENTICATION != "required":
+        missing.append("AUTHENTICATION=required")
+    if missing:
+        names = " and ".join(missing)
+        raise ImproperlyConfigured(f"{names} must be set: a setting of IDENTITY_... is.")
+    if not is_safe_to_ask(IDENTITY_JWKS_URL):
+        raise ImproperlyConfigured(
+            "IDENTITY_JWKS_URL must start with https://; on this machine http:// will do."
+        )
+
+
+_require_a_whole_identity_provider()
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "scheduling.authentication.ByEmail",
+    "django.contrib.auth.backends.ModelBackend",
+]
+PASSWORD_HASHERS = [
+    # Harder to guess at on graphics cards than the default, and cheaper here: 245 ms of CPU for a
+    # sign-in instead of 447. What the default hashed is hashed again when its owner signs in.
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+# An account is locked at one address only, so that nobody can lock out somebody elsewhere.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_USERNAME_CALLABLE = "scheduling.authentication.attempted_account"
+AXES_CLIENT_IP_CALLABLE = "scheduling.authentication.address_of"
+AXES_LOCKOUT_CALLABLE = "scheduling.authentication.locked_out"
+
+SIGN_IN_RATE = rate("SIGN_IN_RATE", "30/minute")
+SIGN_UP_RATE = rate("SIGN_UP_RATE", "20/hour")
+RESERVE_RATE = rate("RESERVE_RATE", "60/minute")
+RESERVE_RATE_PER_ADDRESS = rate("RESERVE_RATE_PER_ADDRESS", "600/minute")
 
 # --- The business's numbers ----------------------------------------------------------------------
 
-HOLD = _seconds("HOLD_SECONDS", 1800, least=1)
-NOTICE = _seconds("NOTICE_SECONDS", 86400)
-NOTICE_GRACE = _seconds("NOTICE_GRACE_SECONDS", 0)
+HOLD = seconds("HOLD_SECONDS", 1800, least=1)
+NOTICE = seconds("NOTICE_SECONDS", 86400)
+NOTICE_GRACE = seconds("NOTICE_GRACE_SECONDS", 0)
+CANCEL_NOTICE = seconds("CANCEL_NOTICE_SECONDS", 0)
+MAX_HOLDS_PER_CLIENT = number("MAX_HOLDS_PER_CLIENT", 0, least=0)
+REMINDER = seconds("REMINDER_SECONDS", 86400)
+
+# --- Messages to people --------------------------------------------------------------------------
+
+EMAIL_URL = env.str("EMAIL_URL", default="")
+EMAIL_FROM = env.str("EMAIL_FROM", default="")
+if EMAIL_URL and not EMAIL_FROM:
+    raise ImproperlyConfigured("EMAIL_FROM must be set: EMAIL_URL is.")
+EMAIL_FROM = sender(EMAIL_FROM or "Reservations <reservations@localhost>")
+(
+    EMAIL_BACKEND,
+    EMAIL_HOST,
+    EMAIL_PORT,
+    EMAIL_HOST_USER,
+    EMAIL_HOST_PASSWORD,
+    EMAIL_USE_TLS,
+    EMAIL_USE_SSL,
+) = mail(EMAIL_URL, is_tried_out=IS_FOR_THIS_MACHINE_ALONE and not HAS_DATABASE_SERVER)
+DEFAULT_FROM_EMAIL = EMAIL_FROM
+EMAIL_TIMEOUT = number("EMAIL_TIMEOUT", 10, least=1, most=300)
+PUBLIC_URL = public_url(env.str("PUBLIC_URL", default=""))
 
 # --- The application -----------------------------------------------------------------------------
 
 ROOT_URLCONF = "reservation_system.urls"
+CELERY_APP = "reservation_system.celery.app"  # imported only where there is a BROKER_URL
 WSGI_APPLICATION = "reservation_system.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FIXTURE_DIRS = [BASE_DIR / "fixtures"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 APPEND_SLASH = False
-# SQLite keeps the covering index without its extra columns; it works, only less far.
-SILENCED_SYSTEM_CHECKS = ["models.W040"]
+SILENCED_SYSTEM_CHECKS = [
+    # SQLite keeps the covering index without its extra columns; it works, only less far.
+    "models.W040",
+    # No redirect to https: a caller that is led there has sent its token in the clear already.
+    "security.W008",
+    # Whether browsers know the domain beforehand is for its owner to decide.
+    "security.W021",
+]
 BODY_LIMIT = 2**20
 # At least 6: the server gives up when a worker it has replaced fails again within 5.5 seconds.
-BODY_DEADLINE = _seconds("BODY_DEADLINE_SECONDS", 30, least=6)
+BODY_DEADLINE = seconds("BODY_DEADLINE_SECONDS", 30, least=6)
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
 
 INSTALLED_APPS = [
@@ -120,27 +246,39 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "scheduling",
 ]
 
 MIDDLEWARE = [
+    "reservation_system.middleware.BehindProxies",
+    *(["reservation_system.tracing.Trace"] if TRACING else []),
     "reservation_system.middleware.RequestLog",
-    "reservation_system.middleware.Gate",
+    # What adds headers stands before the gate: its refusals carry them too.
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "reservation_system.middleware.PagePolicy",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
+    "reservation_system.middleware.Gate",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     # People with a browser session are found on the admin pages only; the API pays for none of it.
     "reservation_system.middleware.AdminSessions",
     "reservation_system.middleware.AdminAuthentication",
     "reservation_system.middleware.AdminMessages",
+    "scheduling.throttling.RateLimitFields",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # A deployer's own come first.
+        "DIRS": templates(env.str("EMAIL_TEMPLATES", default="")),
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -171,8 +309,9 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["scheduling.wire.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["scheduling.wire.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "scheduling.wire.AlwaysJSON",
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["scheduling.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["scheduling.permissions.ByTheTable"],
+    "DEFAULT_THROTTLE_CLASSES": ["scheduling.throttling.ByTheTable"],
     "UNAUTHENTICATED_USER": None,
     "EXCEPTION_HANDLER": "scheduling.errors.render",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -191,11 +330,23 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "scheduling.openapi.sent.any_of_the_forms",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "ReservationStatus": "scheduling.openapi.answers.RESERVATION_STATUSES",
+        "DeliveryStatus": "scheduling.openapi.answers.DELIVERY_STATUSES",
+        "EventName": "scheduling.fields.EVENT_NAMES",
+    },
     "SORT_OPERATIONS": False,
     "SORT_OPERATION_PARAMETERS": False,
     "TAGS": [
         {"name": "provider", "description": "What a provider does."},
         {"name": "client", "description": "What a client does."},
+        {"name": "events", "description": "What happened."},
+        {"name": "webhooks", "description": "Who else is told what happened."},
+        {"name": "auth", "description": "Signing in and out."},
     ],
 }
 
@@ -204,6 +355,11 @@ SPECTACULAR_SETTINGS = {
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
     raise ImproperlyConfigured("LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR and CRITICAL.")
+
+# Where the processes keep their counts, when they are to be shown as one from several places.
+METRICS_FOLDER = folder(env.str("PROMETHEUS_MULTIPROC_DIR", default=""))
+# Of the worker, which answers nothing else; the service has /metrics.
+METRICS_PORT = number("METRICS_PORT", 0, least=0, most=65535)
 
 LOGGING = {
     "version": 1,
@@ -227,5 +383,12 @@ LOGGING = {
         "django.server": {"level": "WARNING"},
         # A request refused as suspicious is the caller's doing, not a fault with a traceback.
         "django.security": {"level": "CRITICAL"},
+        # No statement is ever logged: people's names are among its parameters.
+        "django.db.backends": {"level": "INFO"},
+        # What it has to say of sign-ins, `scheduling.authentication` says without names.
+        "axes": {"level": "CRITICAL"},
+        # Two lines for each task; what a task did, its verb says. AMQP's DEBUG shows passwords.
+        "celery": {"level": "WARNING"},
+        "amqp": {"level": "INFO"},
     },
 }

@@ -1,26 +1,45 @@
 """Every address of the service."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from django.views.decorators.cache import cache_page
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from . import health, problems
+from scheduling import pages
+
+from . import health, metrics, problems, schema
 
 handler400 = "scheduling.errors.bad_request"
 handler403 = "scheduling.errors.not_permitted"
 handler404 = "scheduling.errors.not_found"
 handler500 = "scheduling.errors.fault"
 
+# What takes no form is exempt: another method is refused as such, not as a foreign form.
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs")),
+    path("", csrf_exempt(RedirectView.as_view(pattern_name="docs"))),
     path("", include("scheduling.urls")),
-    path("healthz", health.alive),
-    path("readyz", health.ready),
-    path("schema", cache_page(3600)(SpectacularJSONAPIView.as_view()), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("problems", problems.every_refusal, name="problems"),
-    path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", admin.site.urls),
+    path("healthz", csrf_exempt(health.alive)),
+    path("readyz", csrf_exempt(health.ready)),
+    path("metrics", metrics.metrics),
+    path("schema", csrf_exempt(schema.openapi), name="schema"),
+    path(
+        "docs",
+        require_safe(
+            SpectacularSwaggerSplitView.as_view(
+                url_name="schema", template_name="scheduling/docs.html"
+            )
+        ),
+        name="docs",
+    ),
+    path("unsubscribe", pages.unsubscribe),
+    path("problems", csrf_exempt(problems.every_refusal), name="problems"),
 ]
+
+if settings.ADMIN_PATH:
+    urlpatterns += [
+        path(settings.ADMIN_PATH, csrf_exempt(RedirectView.as_view(pattern_name="admin:index"))),
+        path(f"{settings.ADMIN_PATH}/", admin.site.urls),
+    ]

@@ -1,14 +1,17 @@
-"""What a provider offers: publishing when they work, and the list of what is bookable of it."""
+"""What providers offer: publishing when they work, withdrawing it, and what is bookable of it."""
 
 import logging
-from datetime import UTC, datetime
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from . import errors, policy
-from .models import Provider, Timeslot, TimeslotRow
+from .calendars import Window
+from .models import Provider, Reservation, Timeslot, TimeslotRow
 
 logger = logging.getLogger(__name__)
 
@@ -16,16 +19,22 @@ THE_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class Page(NamedTuple):
-    """A stretch of a list, and the start to go on from when there is more."""
+    """A stretch of a list, and the first on the next when there is more."""
 
     timeslots: list[TimeslotRow]
-    next_start: datetime | None
+    goes_on_at: TimeslotRow | None
 
 
-def publish(*, provider_id: int, start_time: datetime, end_time: datetime) -> list[TimeslotRow]:
-    """Cut a window into timeslots: all of them or, when one would overlap, none."""
+def publish(
+    *, provider_id: int, windows: Sequence[Window], skip: bool = False
+) -> list[TimeslotRow]:
+    """Cut windows into timeslots: all of them or, when one would overlap, none.
+
+    With `skip`, what overlaps a timeslot that is there is left out instead. The windows do not
+    overlap each other.
+    """
     now = timezone.now()
-    if end_time > policy.farthest_end(now):
+    if max(window.end_time for window in windows) > policy.farthest_end(now):
         raise errors.InvalidInput(
             field="end_time",
             code="too_far_ahead",
@@ -36,13 +45,13 @@ def publish(*, provider_id: int, start_time: datetime, end_time: datetime) -> li
             # One publisher at a time for each provider: two that overlap would wait for each
             # other inside the exclusion constraint until one is shot as a deadlock.
             provider = Provider.objects.select_for_update(no_key=True).get(pk=provider_id)
-            timeslots = Timeslot.objects.publish(provider, start_time, end_time, policy.SLOT)
+            timeslots = Timeslot.objects.publish(provider, windows, skip=skip)
     except Provider.DoesNotExist:
         raise errors.ProviderNotFound from None
     except IntegrityError as clash:
         if not any(name in str(clash) for name in Timeslot.OVERLAP_CONSTRAINTS):
             raise
-        raise _overlap(provider_id, start_time, end_time) from None
+        raise _overlap(provider_id, windows) from None
     logger.info(
         "availability published",
         extra={"provider_id": provider_id, "timeslots": len(timeslots)},
@@ -50,11 +59,78 @@ def publish(*, provider_id: int, start_time: datetime, end_time: datetime) -> li
     return timeslots
 
 
+class Withdrawn(NamedTuple):
+    timeslots: list[TimeslotRow]
+    cancelled: list[Reservation]
+
+
+def withdraw(
+    *,
+    provider_id: int,
+    window: tuple[datetime, datetime] | None,
+    timeslot_ids: Collection[int] | None,
+    cancel_reservations: bool,
+    reason: str,
+) -> Withdrawn:
+    """Remove a provider's timeslots: those that share a moment with the window, or those of these
+    ids. All of them or, when one is reserved and that must not be cancelled, none.
+
+    Raises ProviderNotFound, TimeslotNotFound, TimeslotsReserved, or InvalidInput for too many.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        provider = Provider.objects.select_for_update(no_key=True).filter(pk=provider_id).first()
+        if provider is None:
+            raise errors.ProviderNotFound
+        # Locked, so that a reserve or a move that meets this waits, and finds them gone.
+        timeslots = _lock(provider_id, window, timeslot_ids)
+        if not timeslots:
+            return Withdrawn([], [])
+        starts = {
+            "provider_id": provider_id,
+            "start_time__range": (timeslots[0].start_time, timeslots[-1].start_time),
+        }
+        removed = Timeslot.objects.filter(**starts)
+        reservations = Reservation.objects.unfinished().filter(**starts)
+        if timeslot_ids is not None:
+            removed = removed.filter(pk__in=timeslot_ids)
+            reservations = reservations.filter(timeslot_id__in=timeslot_ids)
+        locked = list(reservations.select_for_update().order_by("pk"))
+        live = [reservation for reservation in locked if not reservation.is_overdue(now)]
+        if live and not cancel_reservations:
+            raise errors.TimeslotsReserved(
+                timeslot_ids=[reservation.timeslot_id for reservation in live],
+                reservation_ids=[reservation.pk for reservation in live],
+            )
+        reservations.overdue(now).expire(now)
+        reservations.cancel(by=Reservation.Party.PROVIDER, reason=reason, now=now)
+        removed.delete()
+    for reservation in live:
+        reservation.status = Reservation.Status.CANCELLED
+    logger.info(
+        "availability withdrawn",
+        extra={
+            "provider_id": provider_id,
+            "timeslots": len(timeslots),
+            "cancelled": len(live),
+        },
+    )
+    names = provider.first_name, provider.last_name
+    return Withdrawn(
+        [
+            TimeslotRow(one.pk, provider_id, *names, one.start_time, one.end_time)
+            for one in timeslots
+        ],
+        live,
+    )
+
+
 def list_bookable(
     *,
     provider_id: int,
     start_from: datetime | None,
     start_before: datetime | None,
+    goes_on_at: tuple[datetime, int] | None,
     limit: int,
 ) -> Page:
     """The provider's free timeslots that start at least the notice period ahead, oldest first."""
@@ -62,20 +138,75 @@ def list_bookable(
     earliest_start = policy.earliest_start(now)
     found = Timeslot.objects.bookable(
         provider_id=provider_id,
-        start_from=max(start_from or earliest_start, earliest_start),
+        # No two start together, so the start alone says where a page begins.
+        start_from=max(goes_on_at[0] if goes_on_at else start_from or now, earliest_start),
         start_before=start_before or THE_END_OF_TIME,
         limit=limit + 1,
         now=now,
     )
     if found is None:
         raise errors.ProviderNotFound
-    if len(found) > limit:
-        return Page(found[:limit], next_start=found[limit].start_time)
-    return Page(found, next_start=None)
+    return _page(found, limit)
 
 
-def _overlap(provider_id: int, start_time: datetime, end_time: datetime) -> errors.TimeslotsOverlap:
-    first = Timeslot.objects.overlapping(provider_id, start_time, end_time).first()
+def find_timeslots(
+    *,
+    start_from: datetime | None,
+    start_before: datetime | None,
+    slot: timedelta | None,
+    provider_ids: Collection[int] | None,
+    goes_on_at: tuple[datetime, int] | None,
+    limit: int,
+) -> Page:
+    """The earliest bookable timeslots of all providers, or of these; of this length, or of any."""
+    now = timezone.now()
+    earliest_start = policy.earliest_start(now)
+    found = Timeslot.objects.find(
+        start_from=max(start_from or earliest_start, earliest_start),
+        start_before=start_before or THE_END_OF_TIME,
+        slot=slot,
+        provider_ids=provider_ids,
+        goes_on_at=goes_on_at,
+        limit=limit + 1,
+        now=now,
+    )
+    return _page(found, limit)
+
+
+def _page(found: list[TimeslotRow], limit: int) -> Page:
+    return Page(found[:limit], goes_on_at=found[limit] if len(found) > limit else None)
+
+
+def _lock(
+    provider_id: int,
+    window: tuple[datetime, datetime] | None,
+    timeslot_ids: Collection[int] | None,
+) -> list[Timeslot]:
+    """Those asked for, oldest first; until commit nobody reserves them or moves onto them."""
+    if window is not None:
+        asked = Timeslot.objects.overlapping(provider_id, *window)
+    else:
+        asked = Timeslot.objects.filter(provider_id=provider_id, pk__in=timeslot_ids or ())
+    found = list(asked.select_for_update().order_by("pk")[: policy.MOST_TIMESLOTS + 1])
+    if len(found) > policy.MOST_TIMESLOTS:
+        raise errors.InvalidInput(
+            field="end_time",
+            code="too_many_timeslots",
+            detail="One request removes at most 50,000 timeslots.",
+        )
+    if missing := set(timeslot_ids or ()) - {timeslot.pk for timeslot in found}:
+        raise errors.TimeslotNotFound(
+            f"This provider has no timeslot {min(missing)}. Nothing was removed."
+        )
+    return sorted(found, key=lambda timeslot: timeslot.start_time)
+
+
+def _overlap(provider_id: int, windows: Sequence[Window]) -> errors.TimeslotsOverlap:
+    spans = sorted(windows)
+    taken = Timeslot.objects.overlapping(provider_id, spans[0].start_time, spans[-1].end_time)
+    first = next(
+        (timeslot for timeslot in taken.iterator() if _is_in_one_of(spans, timeslot)), None
+    )
     if first is None:  # withdrawn since
         return errors.TimeslotsOverlap()
     return errors.TimeslotsOverlap(
@@ -85,3 +216,9 @@ def _overlap(provider_id: int, start_time: datetime, end_time: datetime) -> erro
         start_time=first.start_time,
         end_time=first.end_time,
     )
+
+
+def _is_in_one_of(spans: list[Window], timeslot: Timeslot) -> bool:
+    """Whether it shares a moment with one of these windows, which are in order and apart."""
+    nth = bisect_left(spans, timeslot.end_time, key=lambda window: window.start_time) - 1
+    return nth >= 0 and spans[nth].end_time > timeslot.start_time

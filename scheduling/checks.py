@@ -1,9 +1,13 @@
-"""Settings that contradict each other stop the start."""
+"""Settings that contradict each other, and letters that cannot be written, stop the start."""
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.template import Engine, TemplateSyntaxError
+
+LETTERS = Path(__file__).parent / "templates" / "scheduling" / "letters"
 
 
 @register()
@@ -25,4 +29,16 @@ def durations_fit_together(**_: Any) -> list[CheckMessage]:
                 id="scheduling.E002",
             )
         )
+    return found
+
+
+@register()
+def letters_can_be_written(**_: Any) -> list[CheckMessage]:
+    engine = Engine.get_default()
+    found: list[CheckMessage] = []
+    for name in sorted(path.name for path in LETTERS.iterdir()):
+        try:
+            engine.get_template(f"scheduling/letters/{name}")
+        except (TemplateSyntaxError, UnicodeDecodeError) as wrong:
+            found.append(Error(f"EMAIL_TEMPLATES: {name}: {wrong}", id="scheduling.E003"))
     return found

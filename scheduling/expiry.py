@@ -1,17 +1,34 @@
-"""Holds run out by the clock alone; this only writes down that they did."""
+"""Holds run out by the clock alone; this only writes down that they did, and purges old rows."""
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.utils import timezone
 
-from . import policy
-from .models import Provider, Reservation, TimeslotRow
+from . import metrics, policy
+from .models import (
+    Notification,
+    Provider,
+    Reservation,
+    SignIn,
+    StoredAnswer,
+    TimeslotRow,
+    WebhookDelivery,
+)
 
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
+
+
+class Holds(NamedTuple):
+    """How many there are, and how long ago the oldest of those overdue ran out."""
+
+    live: int
+    overdue: int
+    oldest: timedelta
 
 
 def expire_overdue(*, should_stop: Callable[[], bool] = lambda: False) -> list[TimeslotRow]:
@@ -33,6 +50,42 @@ def expire_overdue(*, should_stop: Callable[[], bool] = lambda: False) -> list[T
     released = _released(expired, policy.earliest_start(now))
     logger.info("holds expired", extra={"expired": len(expired), "released": len(released)})
     return released
+
+
+def expire_hold(*, reservation_id: int) -> Reservation | None:
+    """Write down that this hold ran out, if it did and nobody has yet; otherwise do nothing.
+
+    None for what is not overdue: confirmed, cancelled, expired, not yet due or unknown.
+    """
+    reservation = Reservation.objects.expire_one(reservation_id=reservation_id, now=timezone.now())
+    if reservation is not None:
+        lateness = reservation.changed_at - reservation.expires_at
+        metrics.EXPIRY_LATENESS.observe(lateness.total_seconds())
+        logger.info("hold expired", extra={"reservation_id": reservation_id})
+    return reservation
+
+
+def count_holds() -> Holds:
+    """By one statement, whose cost goes with the holds and not with the history."""
+    now = timezone.now()
+    live, overdue, earliest = Reservation.objects.count_holds(now)
+    return Holds(live, overdue, now - earliest if overdue and earliest else timedelta(0))
+
+
+def purge() -> dict[str, int]:
+    """Delete what is kept for a time only and has no effect any more; how much of what."""
+    now = timezone.now()
+    answers = StoredAnswer.objects.filter(created_at__lte=policy.oldest_answer(now))
+    sign_ins = SignIn.objects.filter(expires_at__lt=now)
+    done = {"finished_at__lte": policy.oldest_delivery(now)}
+    purged = {
+        "stored answers": answers.delete()[0],
+        "sign-ins": sign_ins.delete()[0],
+        "deliveries": WebhookDelivery.objects.filter(**done).delete()[0],
+        "notifications": Notification.objects.filter(**done).delete()[0],
+    }
+    logger.info("purged", extra={"purged": purged})
+    return purged
 
 
 def _released(expired: list[Reservation], earliest_start: datetime) -> list[TimeslotRow]:

@@ -1,163 +1,299 @@
-"""Shapes in (types, ranges, formats) and shapes out. Nothing here asks the database."""
+"""Shapes in: types, ranges, formats. Nothing here asks the database."""
 
-import base64
-import binascii
-import re
-import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from dateutil.parser import isoparse
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from . import policy
-from .models import Client, Person, Provider, Reservation, TimeslotRow
+from . import calendars, errors
+from .calendars import Window
+from .fields import (
+    CursorField,
+    DateField,
+    DatesField,
+    DeliveryStatusField,
+    EmailField,
+    FlagField,
+    IDField,
+    IDsField,
+    KindsField,
+    LimitField,
+    MomentField,
+    NameField,
+    OnOverlapField,
+    PasswordField,
+    ProviderIDsParameter,
+    QuarterHourField,
+    ReasonField,
+    RuleField,
+    SlotMinutesField,
+    SlotMinutesParameter,
+    StatusField,
+    StrictField,
+    TimeZoneField,
+    TokenField,
+    WallClockField,
+    WebhookURLField,
+    WeekField,
+)
+from .models import (
+    ReservationEvent,
+)
 
-LARGEST_ID = 2**63 - 1
-# Long enough for every moment and short enough that nothing can be costly about it.
-LONGEST_TIME = 40
-# Unicode's categories. A letter newer than Python's tables (Cn) is taken for visible.
-CONTROL = ("Cc", "Zl", "Zp")
-INVISIBLE = (*CONTROL, "Cf", "Zs")
-
-
-class StrictField(serializers.Field[Any, Any, Any, Any]):
-    """A field whose value is exactly what the caller sent or is refused."""
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-class IDField(StrictField):
-    """A positive integer below 2^63, or a string of its digits."""
-
-    default_error_messages = {
-        "invalid": "A whole number from 1 to 9223372036854775807 is required.",
-    }
-
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, str) and re.fullmatch(r"[0-9]{1,19}", data):
-            data = int(data)
-        if type(data) is not int or not 1 <= data <= LARGEST_ID:
-            self.fail("invalid")
-        return data
-
-
-class NameField(StrictField):
-    """1 to 100 characters of any script after trimming; no control characters."""
-
-    default_error_messages = {
-        "invalid": "A name is a string.",
-        "blank": "A name has at least one visible character.",
-        "max_length": "A name has at most 100 characters.",
-        "control_character": "A name has no control characters.",
-    }
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        name = data.strip()
-        if any(unicodedata.category(character) in CONTROL for character in name):
-            self.fail("control_character")
-        if all(unicodedata.category(character) in INVISIBLE for character in name):
-            self.fail("blank")
-        if len(name) > 100:
-            self.fail("max_length")
-        return name
+MOST_RANGES = 100
+PROFILE = ("first_name", "last_name", "time_zone", "is_emailed")
 
 
-class MomentField(StrictField):
-    """An ISO 8601 date and time; without an offset it is UTC. Comes out in UTC."""
+class NamesInput(serializers.Serializer[Any]):
+    """Of a person for an account that is signed in."""
 
-    default_error_messages = {
-        "invalid": (
-            "A date and a time in ISO 8601 are required, such as 2026-12-30T10:00:00Z "
-            "(a + in a URL is written %2B)."
-        ),
-    }
+    first_name = NameField()
+    last_name = NameField()
 
-    def to_internal_value(self, data: Any) -> datetime:
-        # isoparse alone would take a date for midnight.
-        if (
-            not isinstance(data, str)
-            or len(data) > LONGEST_TIME
-            or not re.match(r"\d{4}-?\d\d-?\d\d[Tt ]\d\d", data, re.ASCII)
-        ):
-            self.fail("invalid")
-        try:
-            moment = isoparse(data)
-            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail("invalid")
-
-
-class QuarterHourField(MomentField):
-    default_error_messages = {
-        "quarter_hour": "Timeslots start and end on quarter hours: :00, :15, :30 or :45, in UTC.",
-    }
-
-    def to_internal_value(self, data: Any) -> datetime:
-        moment = super().to_internal_value(data)
-        if not policy.is_on_the_quarter_hour(moment):
-            self.fail("quarter_hour")
-        return moment
-
-
-class LimitField(StrictField):
-    default_error_messages = {"invalid": "A whole number from 1 to 5000 is required."}
-
-    def to_internal_value(self, data: Any) -> int:
-        if not re.fullmatch(r"[0-9]{1,4}", data) or not 1 <= int(data) <= 5000:
-            self.fail("invalid")
-        return int(data)
-
-
-class CursorField(StrictField):
-    """Where a list goes on: opaque to callers, the next start within."""
-
-    default_error_messages = {"invalid": "Follow the Link header; cursors are not made by hand."}
-
-    def to_internal_value(self, data: Any) -> datetime:
-        try:
-            moment = datetime.fromisoformat(base64.urlsafe_b64decode(data).decode("ascii"))
-            return moment.astimezone(UTC)
-        except (ValueError, OverflowError, binascii.Error):
-            self.fail("invalid")
-
-    @staticmethod
-    def encode(next_start: datetime) -> str:
-        return base64.urlsafe_b64encode(next_start.isoformat().encode()).decode()
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if given := {"email", "password"} & set(self.initial_data):
+            raise _invalid(
+                min(given), "signed_in", "No account is made by who is signed in: leave it out."
+            )
+        return attrs
 
 
 class PersonInput(serializers.Serializer[Any]):
     first_name = NameField()
     last_name = NameField()
+    email = EmailField(required=False, default=None)
+    password = PasswordField(required=False, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        missing = [name for name in ("email", "password") if attrs[name] is None]
+        if len(missing) == 1:
+            raise _invalid(missing[0], "required", "E-mail and password belong together.")
+        if not missing:
+            _require_good_password(**attrs)
+        return attrs
 
 
-class AvailabilityInput(serializers.Serializer[Any]):
+class AccountInput(PersonInput):
+    """Of somebody who signs up: without an account nobody could act as the person."""
+
+    email = EmailField()
+    password = PasswordField()
+
+
+class SignInInput(serializers.Serializer[Any]):
+    email = EmailField()
+    password = PasswordField()
+
+
+class RefreshInput(serializers.Serializer[Any]):
+    refresh = TokenField()
+
+
+class Availability(serializers.Serializer[Any]):
+    """What every way of saying when a provider works has in common.
+
+    Once it is valid, `windows` says it in real time; `zone` matters where there is a `time_zone`.
+    """
+
     provider_id = IDField()
+    slot_minutes = SlotMinutesField(required=False, default=15)
+    on_overlap = OnOverlapField(required=False, default="reject")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # A time_zone without the rrule it was meant for would be passed over in silence.
+        if strays := set(self.initial_data) & MEMBERS - set(self.fields):
+            raise _invalid(
+                min(strays), "one_form", "It belongs to another way to say it; give one."
+            )
+        attrs["slot"] = timedelta(minutes=attrs["slot_minutes"])
+        attrs["skip"] = attrs["on_overlap"] == "skip"
+        return attrs
+
+    def windows(self, zone: ZoneInfo) -> list[Window]:
+        raise NotImplementedError
+
+
+class WindowInput(Availability):
+    """One window: the contract's plain form."""
+
     start_time = QuarterHourField()
     end_time = QuarterHourField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        start_time, end_time = attrs["start_time"], attrs["end_time"]
-        if end_time <= start_time:
-            raise _invalid("end_time", "end_before_start", "The end comes after the start.")
-        if policy.count_of_timeslots(start_time, end_time) > policy.MOST_TIMESLOTS:
-            raise _invalid(
-                "end_time", "too_many_timeslots", "One request makes at most 50,000 timeslots."
+        return super().validate(_require_order(attrs))
+
+    def windows(self, zone: ZoneInfo) -> list[Window]:
+        given = self.validated_data
+        window = Window(given["start_time"], given["end_time"], given["slot"])
+        calendars.require_publishable([window], field="end_time")
+        return [window]
+
+
+class RangeInput(serializers.Serializer[Any]):
+    start_time = QuarterHourField()
+    end_time = QuarterHourField()
+    slot_minutes = SlotMinutesField(required=False, default=None)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return _require_order(attrs)
+
+
+class RangesField(StrictField):
+    default_error_messages = {"invalid": "A list of 1 to 100 ranges is required."}
+
+    def to_internal_value(self, data: Any) -> list[Window]:
+        if not isinstance(data, list) or not 1 <= len(data) <= MOST_RANGES:
+            self.fail("invalid")
+        return [self._window(nth, each) for nth, each in enumerate(data)]
+
+    def _window(self, nth: int, data: Any) -> Window:
+        given = RangeInput(data=data)
+        if not given.is_valid():
+            field, messages = next(iter(given.errors.items()))
+            raise errors.InvalidInput(
+                field=f"ranges[{nth}].{field}", code=messages[0].code, detail=str(messages[0])
             )
-        return attrs
+        one = given.validated_data
+        slot = timedelta(minutes=one["slot_minutes"] or 0)
+        return Window(one["start_time"], one["end_time"], slot)
 
 
-class BookableQuery(serializers.Serializer[Any]):
+class RangesInput(Availability):
+    """Several windows at once."""
+
+    ranges = RangesField()
+
+    def windows(self, zone: ZoneInfo) -> list[Window]:
+        given = self.validated_data
+        windows = [one._replace(slot=one.slot or given["slot"]) for one in given["ranges"]]
+        calendars.require_publishable(windows, field="ranges")
+        return windows
+
+
+class WeeklyInput(Availability):
+    """The hours of each weekday, from one date to another, on the clock of a time zone."""
+
+    weekly = WeekField()
+    from_date = DateField()
+    until_date = DateField()
+    except_dates = DatesField(required=False, default=())
+    time_zone = TimeZoneField(required=False, default=None)
+
+    def windows(self, zone: ZoneInfo) -> list[Window]:
+        given = self.validated_data
+        return calendars.weekly_windows(
+            week=given["weekly"],
+            from_date=given["from_date"],
+            until_date=given["until_date"],
+            except_dates=given["except_dates"],
+            zone=zone,
+            slot=given["slot"],
+        )
+
+
+class RecurringInput(Availability):
+    """A window on the clock of a time zone that recurs by a rule of RFC 5545."""
+
+    start_time = WallClockField()
+    end_time = WallClockField()
+    rrule = RuleField()
+    time_zone = TimeZoneField(required=False, default=None)
+
+    def windows(self, zone: ZoneInfo) -> list[Window]:
+        given = self.validated_data
+        return calendars.recurring_windows(
+            start=given["start_time"],
+            end=given["end_time"],
+            rule=given["rrule"],
+            zone=zone,
+            slot=given["slot"],
+        )
+
+
+FORMS = {"ranges": RangesInput, "weekly": WeeklyInput, "rrule": RecurringInput}
+MEMBERS = {name for form in (WindowInput, *FORMS.values()) for name in form._declared_fields}
+
+
+def availability_form(data: Any) -> type[Availability]:
+    """By the one member that only this way of saying it has; the plain form has none."""
+    return next((form for name, form in FORMS.items() if name in data), WindowInput)
+
+
+class WithdrawInput(serializers.Serializer[Any]):
     provider_id = IDField()
+    start_time = MomentField(required=False, default=None)
+    end_time = MomentField(required=False, default=None)
+    timeslot_ids = IDsField(required=False, default=None)
+    cancel_reservations = FlagField(required=False, default=False)
+    reason = ReasonField(required=False, default="")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        window = attrs.pop("start_time"), attrs.pop("end_time")
+        edges = dict(zip(("start_time", "end_time"), window, strict=True))
+        given = [name for name, edge in edges.items() if edge is not None]
+        if attrs["timeslot_ids"] is not None and given:
+            raise _invalid(given[0], "one_form", "Give a window or timeslot_ids, not both.")
+        if attrs["timeslot_ids"] is None and len(given) < 2:
+            [missing, *_] = [name for name in edges if name not in given]
+            raise _invalid(
+                missing, "required", "Give start_time and end_time, or else timeslot_ids."
+            )
+        if given:
+            _require_order(edges)
+        return attrs | {"window": window if given else None}
+
+
+class ProviderProfileQuery(serializers.Serializer[Any]):
+    provider_id = IDField()
+
+
+class ClientProfileQuery(serializers.Serializer[Any]):
+    client_id = IDField()
+
+
+class CalendarQuery(serializers.Serializer[Any]):
+    key = TokenField()
+
+
+class ProfileInput(serializers.Serializer[Any]):
+    """What is left out stays as it is."""
+
+    first_name = NameField(required=False)
+    last_name = NameField(required=False)
+    time_zone = TimeZoneField(required=False)
+    is_emailed = FlagField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        changes = {name: attrs.pop(name) for name in PROFILE if name in attrs}
+        if "time_zone" in changes:
+            changes["time_zone"] = str(changes["time_zone"])
+        if not changes:
+            raise _invalid("body", "nothing_to_change", f"Give some of {', '.join(PROFILE)}.")
+        return changes
+
+
+class ProviderProfileInput(ProfileInput):
+    provider_id = IDField()
+
+
+class ClientProfileInput(ProfileInput):
+    client_id = IDField()
+
+
+class ListQuery(serializers.Serializer[Any]):
+    """What every list by time takes."""
+
     start_from = MomentField(required=False, default=None)
     start_before = MomentField(required=False, default=None)
     limit = LimitField(required=False, default=1000)
-    cursor = CursorField(required=False, default=None)
+    cursor = CursorField(datetime, int, required=False, default=None)
+    time_zone = TimeZoneField(required=False, default=None)
 
     def get_fields(self) -> dict[str, Any]:
         # `from` is a word of Python's, so the two are declared by their meaning.
@@ -165,15 +301,100 @@ class BookableQuery(serializers.Serializer[Any]):
         return {names.get(name, name): field for name, field in super().get_fields().items()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        start_from, start_before = attrs["from"], attrs["to"]
+        start_from, start_before = attrs.pop("from"), attrs.pop("to")
         if start_from and start_before and start_before <= start_from:
             raise _invalid("to", "end_before_start", "`to` comes after `from`.")
-        return {
-            "provider_id": attrs["provider_id"],
-            "start_from": attrs["cursor"] or start_from,
+        return attrs | {
+            "start_from": start_from,
             "start_before": start_before,
-            "limit": attrs["limit"],
+            "goes_on_at": attrs.pop("cursor"),
         }
+
+
+class BookableQuery(ListQuery):
+    provider_id = IDField()
+
+
+class FindQuery(ListQuery):
+    slot_minutes = SlotMinutesParameter(required=False, default=None)
+    provider_ids = ProviderIDsParameter(required=False, default=None)
+
+
+class ReservationsQuery(ListQuery):
+    status = StatusField(required=False, default=None)
+
+
+class ClientReservationsQuery(ReservationsQuery):
+    client_id = IDField()
+
+
+class ProviderReservationsQuery(ReservationsQuery):
+    provider_id = IDField()
+
+
+class EventsQuery(serializers.Serializer[Any]):
+    provider_id = IDField(required=False, default=None)
+    client_id = IDField(required=False, default=None)
+    after = CursorField(int, int, required=False, default=None)
+    limit = LimitField(required=False, default=1000)
+
+
+class WebhookInput(serializers.Serializer[Any]):
+    provider_id = IDField(required=False, default=None)
+    url = WebhookURLField()
+    events = KindsField(required=False, default=ReservationEvent.Kind.values)
+
+
+class WebhookChangeInput(serializers.Serializer[Any]):
+    """What is left out stays as it is."""
+
+    webhook_id = IDField()
+    url = WebhookURLField(required=False)
+    events = KindsField(required=False)
+    is_enabled = FlagField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) == 1:
+            raise _invalid("body", "nothing_to_change", "Give some of url, events and is_enabled.")
+        return attrs
+
+
+class WebhookQuery(serializers.Serializer[Any]):
+    webhook_id = IDField()
+
+
+class WebhooksQuery(serializers.Serializer[Any]):
+    provider_id = IDField(required=False, default=None)
+    limit = LimitField(required=False, default=1000)
+    cursor = CursorField(int, required=False, default=None)
+
+
+class DeliveriesQuery(WebhookQuery):
+    status = DeliveryStatusField(required=False, default=None)
+    limit = LimitField(required=False, default=1000)
+    cursor = CursorField(int, required=False, default=None)
+
+
+class ReplayInput(WebhookQuery):
+    delivery_id = IDField(required=False, default=None)
+
+
+class ProvidersQuery(serializers.Serializer[Any]):
+    name = NameField(required=False, default="")
+    limit = LimitField(required=False, default=1000)
+    cursor = CursorField(str, int, required=False, default=None)
+
+
+class ReservationQuery(serializers.Serializer[Any]):
+    reservation_id = IDField()
+
+
+class ClientReservationQuery(ReservationQuery):
+    client_id = IDField(required=False, default=None)
+
+
+class ProviderReservationQuery(ReservationQuery):
+    provider_id = IDField(required=False, default=None)
 
 
 class ReserveInput(serializers.Serializer[Any]):
@@ -186,45 +407,33 @@ class ConfirmInput(serializers.Serializer[Any]):
     reservation_id = IDField()
 
 
-def provider_shape(provider: Provider) -> dict[str, Any]:
-    return {"provider_id": provider.pk, **_names(provider)}
+class ClientCancelInput(ClientReservationQuery):
+    reason = ReasonField(required=False, default="")
 
 
-def client_shape(client: Client) -> dict[str, Any]:
-    return {"client_id": client.pk, **_names(client)}
+class ProviderCancelInput(ProviderReservationQuery):
+    reason = ReasonField(required=False, default="")
 
 
-def timeslot_shapes(timeslots: list[TimeslotRow]) -> list[dict[str, Any]]:
-    """Timeslots that are free: every answer that lists timeslots lists free ones."""
-    return [
-        {
-            "timeslot_id": timeslot_id,
-            "provider_id": provider_id,
-            "first_name": first_name,
-            "last_name": last_name,
-            "start_time": start_time,
-            "end_time": end_time,
-            "is_available": True,
-        }
-        for timeslot_id, provider_id, first_name, last_name, start_time, end_time in timeslots
-    ]
+class RescheduleInput(ConfirmInput):
+    timeslot_id = IDField()
 
 
-def reservation_shape(reservation: Reservation) -> dict[str, Any]:
-    return {
-        "reservation_id": reservation.pk,
-        "timeslot_id": reservation.timeslot_id,
-        "provider_id": reservation.provider_id,
-        "client_id": reservation.client_id,
-        "start_time": reservation.start_time,
-        "end_time": reservation.end_time,
-        "created_at": reservation.created_at,
-        "is_confirmed": reservation.status == Reservation.Status.CONFIRMED,
-    }
+def _require_good_password(*, first_name: str, last_name: str, email: str, password: str) -> None:
+    try:
+        validate_password(password, User(first_name=first_name, last_name=last_name, email=email))
+    except DjangoValidationError as weak:
+        reasons = [
+            ErrorDetail(" ".join(reason.messages), code=str(reason.code))
+            for reason in weak.error_list
+        ]
+        raise serializers.ValidationError({"password": reasons}) from None
 
 
-def _names(person: Person) -> dict[str, str]:
-    return {"first_name": person.first_name, "last_name": person.last_name}
+def _require_order(attrs: dict[str, Any]) -> dict[str, Any]:
+    if attrs["end_time"] <= attrs["start_time"]:
+        raise _invalid("end_time", "end_before_start", "The end comes after the start.")
+    return attrs
 
 
 def _invalid(field: str, code: str, detail: str) -> serializers.ValidationError:

@@ -14,6 +14,10 @@ from . import errors
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS | orjson.OPT_NAIVE_UTC
 
 
+def encode(data: Any) -> bytes:
+    return b"" if data is None else orjson.dumps(data, option=TIMES)
+
+
 class StrictJSONParser(BaseParser):
     """An object in UTF-8. NaN, lone surrogates and bottomless nesting are no JSON."""
 
@@ -52,7 +56,7 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data, option=TIMES)
+        return encode(data)
 
 
 class AlwaysJSON(BaseContentNegotiation):

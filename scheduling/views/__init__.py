@@ -1,0 +1,1 @@
+"""The endpoints: check the shape, call one verb, render its answer."""

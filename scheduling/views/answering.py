@@ -1,0 +1,32 @@
+"""What every endpoint does: check the shape of what is asked, and say where a list goes on."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import QueryDict
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from scheduling.fields import CursorField
+
+
+def valid(given: Serializer[Any]) -> dict[str, Any]:
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def page(
+    request: Request, body: dict[str, Any], goes_on_at: tuple[datetime | str | int, ...] | None
+) -> Response:
+    response = Response(body)
+    if goes_on_at is not None:
+        cursor = CursorField.encode(*goes_on_at)
+        response["Link"] = f'<{_this_list_from(request, cursor)}>; rel="next"'
+    return response
+
+
+def _this_list_from(request: Request, cursor: str) -> str:
+    query: QueryDict = request.query_params.copy()
+    query["cursor"] = cursor
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")

@@ -1,0 +1,152 @@
+"""Under /client."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from scheduling import (
+    availability,
+    booking,
+    deadlines,
+    idempotency,
+    metrics,
+    openapi,
+    outcomes,
+    permissions,
+    preconditions,
+)
+from scheduling.models import Client, Reservation
+from scheduling.serializers import (
+    BookableQuery,
+    ClientCancelInput,
+    ClientProfileInput,
+    ClientProfileQuery,
+    ClientReservationQuery,
+    ClientReservationsQuery,
+    ConfirmInput,
+    FindQuery,
+    RescheduleInput,
+    ReserveInput,
+)
+from scheduling.shapes import client_shape, in_zone, reservation_shape, timeslot_shapes
+
+from . import answering, parties
+
+Party = Reservation.Party
+
+
+@openapi.client.create
+@api_view(["POST"])
+@idempotency.once
+def create_client(request: Request) -> Response:
+    return Response(client_shape(parties.create_person(request, Client)), status=201)
+
+
+@openapi.client.list_bookable
+@api_view(["GET", "HEAD"])
+def list_bookable(request: Request) -> Response:
+    query = answering.valid(BookableQuery(data=request.query_params.dict()))
+    return _timeslots(request, availability.list_bookable, query)
+
+
+@openapi.client.find_timeslots
+@api_view(["GET", "HEAD"])
+def find_timeslots(request: Request) -> Response:
+    query = answering.valid(FindQuery(data=request.query_params.dict()))
+    minutes = query.pop("slot_minutes")
+    query["slot"] = timedelta(minutes=minutes) if minutes else None
+    return _timeslots(request, availability.find_timeslots, query)
+
+
+@openapi.client.reserve
+@api_view(["POST"])
+@idempotency.once
+@outcomes.counted(metrics.RESERVES, "held")
+def reserve(request: Request) -> Response:
+    asked = answering.valid(ReserveInput(data=request.data))
+    permissions.require_own(request, client_id=asked["client_id"])
+    reservation = booking.reserve(**asked)
+    deadlines.announce(reservation.pk)
+    return Response({"Reservation scheduled": reservation_shape(reservation)})
+
+
+@openapi.client.confirm
+@api_view(["PUT"])
+@idempotency.once
+@outcomes.counted(metrics.CONFIRMS, "confirmed")
+def confirm(request: Request) -> Response:
+    asked = answering.valid(ConfirmInput(data=request.data))
+    permissions.require_own(request, client_id=asked["client_id"])
+    reservation = booking.confirm(**asked)
+    return Response({"Reservation is confirmed": reservation_shape(reservation)})
+
+
+@openapi.client.reschedule
+@api_view(["PUT"])
+@idempotency.once
+def reschedule(request: Request) -> Response:
+    asked = answering.valid(RescheduleInput(data=request.data))
+    permissions.require_own(request, client_id=asked["client_id"])
+    versions = preconditions.versions_to_match(request)
+    reservation = booking.reschedule(**asked, versions=versions)
+    return Response({"Reservation rescheduled": reservation_shape(reservation)})
+
+
+@openapi.client.cancel
+@api_view(["PUT"])
+@idempotency.once
+def client_cancel(request: Request) -> Response:
+    return parties.cancel(request, Party.CLIENT, ClientCancelInput)
+
+
+@openapi.client.profile
+@openapi.client.change_profile
+@api_view(["GET", "HEAD", "PUT"])
+@idempotency.once
+def client_profile(request: Request) -> Response:
+    return parties.profile(request, Client, ClientProfileQuery, ClientProfileInput)
+
+
+@openapi.client.reservation
+@api_view(["GET", "HEAD"])
+def client_reservation(request: Request) -> Response:
+    return parties.reservation(request, Party.CLIENT, ClientReservationQuery)
+
+
+@openapi.client.reservations
+@api_view(["GET", "HEAD"])
+def client_reservations(request: Request) -> Response:
+    return parties.reservations(request, Party.CLIENT, ClientReservationsQuery)
+
+
+@openapi.client.make_calendar_link
+@openapi.client.revoke_calendar_link
+@api_view(["POST", "DELETE"])
+def client_calendar_link(request: Request) -> Response:
+    return parties.calendar_link(request, Party.CLIENT, ClientProfileQuery)
+
+
+@openapi.client.calendar
+@api_view(["GET", "HEAD"])
+@authentication_classes([])
+@permission_classes([])
+def client_calendar(request: Request) -> HttpResponse:
+    return parties.calendar(request, Party.CLIENT)
+
+
+def _timeslots(
+    request: Request, verb: Callable[..., availability.Page], query: dict[str, Any]
+) -> Response:
+    zone = query.pop("time_zone")
+    page = verb(**query)
+    more = page.goes_on_at
+    return answering.page(
+        request,
+        {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)},
+        goes_on_at=(more.start_time, more.timeslot_id) if more else None,
+    )

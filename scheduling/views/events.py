@@ -1,0 +1,30 @@
+"""/events."""
+
+from rest_framework.decorators import api_view
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from scheduling import history, openapi, permissions
+from scheduling.fields import CursorField
+from scheduling.serializers import EventsQuery
+from scheduling.shapes import event_shape
+
+from . import answering
+
+
+@openapi.events.events
+@api_view(["GET", "HEAD"])
+def events(request: Request) -> Response:
+    query = answering.valid(EventsQuery(data=request.query_params.dict()))
+    provider_id, client_id = permissions.whose(
+        request, provider_id=query.pop("provider_id"), client_id=query.pop("client_id")
+    )
+    page = history.events(**query, provider_id=provider_id, client_id=client_id)
+    position = CursorField.encode(*page.position) if page.position else None
+    return Response(
+        {
+            "events": [event_shape(event) for event in page.events],
+            "after": position,
+            "has_more": page.has_more,
+        }
+    )

@@ -1,0 +1,132 @@
+"""Under /provider."""
+
+from django.http import HttpResponse
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from scheduling import availability, calendars, expiry, idempotency, openapi, people, permissions
+from scheduling.models import Provider, Reservation
+from scheduling.serializers import (
+    ProviderCancelInput,
+    ProviderProfileInput,
+    ProviderProfileQuery,
+    ProviderReservationQuery,
+    ProviderReservationsQuery,
+    ProvidersQuery,
+    WithdrawInput,
+    availability_form,
+)
+from scheduling.shapes import provider_row_shape, provider_shape, reservation_shape, timeslot_shapes
+
+from . import answering, parties
+
+Party = Reservation.Party
+
+
+@openapi.provider.create
+@api_view(["POST"])
+@idempotency.once
+def create_provider(request: Request) -> Response:
+    return Response(provider_shape(parties.create_person(request, Provider)), status=201)
+
+
+@openapi.provider.publish
+@openapi.provider.withdraw
+@api_view(["POST", "DELETE"])
+@idempotency.once
+def provider_availability(request: Request) -> Response:
+    return _publish(request) if request.method == "POST" else _withdraw(request)
+
+
+@openapi.provider.profile
+@openapi.provider.change_profile
+@api_view(["GET", "HEAD", "PUT"])
+@idempotency.once
+def provider_profile(request: Request) -> Response:
+    return parties.profile(request, Provider, ProviderProfileQuery, ProviderProfileInput)
+
+
+@openapi.provider.list_providers
+@api_view(["GET", "HEAD"])
+def list_providers(request: Request) -> Response:
+    query = answering.valid(ProvidersQuery(data=request.query_params.dict()))
+    page = people.list_providers(
+        begins=query["name"], goes_on_at=query["cursor"], limit=query["limit"]
+    )
+    more = page.goes_on_at
+    return answering.page(
+        request,
+        {"providers": [provider_row_shape(provider) for provider in page.providers]},
+        goes_on_at=(more.key, more.provider_id) if more else None,
+    )
+
+
+@openapi.provider.reservation
+@api_view(["GET", "HEAD"])
+def provider_reservation(request: Request) -> Response:
+    return parties.reservation(request, Party.PROVIDER, ProviderReservationQuery)
+
+
+@openapi.provider.reservations
+@api_view(["GET", "HEAD"])
+def provider_reservations(request: Request) -> Response:
+    return parties.reservations(request, Party.PROVIDER, ProviderReservationsQuery)
+
+
+@openapi.provider.cancel
+@api_view(["PUT"])
+@idempotency.once
+def provider_cancel(request: Request) -> Response:
+    return parties.cancel(request, Party.PROVIDER, ProviderCancelInput)
+
+
+@openapi.provider.make_calendar_link
+@openapi.provider.revoke_calendar_link
+@api_view(["POST", "DELETE"])
+def provider_calendar_link(request: Request) -> Response:
+    return parties.calendar_link(request, Party.PROVIDER, ProviderProfileQuery)
+
+
+@openapi.provider.calendar
+@api_view(["GET", "HEAD"])
+@authentication_classes([])
+@permission_classes([])
+def provider_calendar(request: Request) -> HttpResponse:
+    return parties.calendar(request, Party.PROVIDER)
+
+
+@openapi.provider.expire
+@api_view(["PUT"])
+@idempotency.once
+def expire(request: Request) -> Response:
+    released = timeslot_shapes(expiry.expire_overdue())
+    return Response({"Expired reservations deleted and corresponding timeslots released": released})
+
+
+def _publish(request: Request) -> Response:
+    form = availability_form(request.data)(data=request.data)
+    given = answering.valid(form)
+    provider_id = given["provider_id"]
+    permissions.require_own(request, provider_id=provider_id)
+    zone = given.get("time_zone")
+    if zone is None:
+        is_on_a_clock = "time_zone" in form.fields
+        zone = people.zone_of_provider(provider_id) if is_on_a_clock else calendars.UTC_ZONE
+    timeslots = availability.publish(
+        provider_id=provider_id, windows=form.windows(zone), skip=given["skip"]
+    )
+    return Response({"available timeslots": timeslot_shapes(timeslots)}, status=201)
+
+
+def _withdraw(request: Request) -> Response:
+    # Some clients and proxies let no body through with a DELETE.
+    asked = answering.valid(WithdrawInput(data=request.data or request.query_params.dict()))
+    permissions.require_own(request, provider_id=asked["provider_id"])
+    withdrawn = availability.withdraw(**asked)
+    return Response(
+        {
+            "removed timeslots": timeslot_shapes(withdrawn.timeslots, is_available=False),
+            "cancelled reservations": [reservation_shape(one) for one in withdrawn.cancelled],
+        }
+    )
