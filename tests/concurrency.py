@@ -47,6 +47,33 @@ def right_after(statement, step):
     assert not steps, f"no statement began with {statement!r}"
 
 
+@contextlib.contextmanager
+def started_after(statement, step):
+    """Once the first statement that begins so has run, start `step` on another connection, and go
+    on as soon as it waits for this one. SQLite does not say who waits: there, at once."""
+    started = []
+
+    def is_waiting():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT FROM pg_locks WHERE NOT granted"
+                " AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            )
+            return cursor.fetchone() is not None
+
+    def wrapper(execute, sql, *args):
+        result = execute(sql, *args)
+        if not started and sql.strip().startswith(statement):
+            started.append(thread.submit(at_once, step))
+            if connection.vendor == "postgresql":
+                wait_until(lambda: started[0].done() or is_waiting())
+        return result
+
+    with ThreadPoolExecutor(1) as thread, connection.execute_wrapper(wrapper):
+        yield started
+    assert started, f"no statement began with {statement!r}"
+
+
 def rows_of(database_url, sql):
     """What a statement on the server's database returns; it is committed."""
     if database_url.startswith("sqlite"):

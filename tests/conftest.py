@@ -4,11 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+import redis
 import time_machine
 from django.conf import settings
-from django.db import connections
+from django.contrib.auth.hashers import ScryptPasswordHasher
+from django.core.cache import cache
+from django.db import connection, connections
 from rest_framework.test import APIClient
 
+from .broker import Broker
 from .server import Server
 
 # SQLite's in-memory database locks whole tables across threads: the tests use a file.
@@ -16,6 +20,10 @@ if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     name = settings.DATABASES["default"]["NAME"]
     connections.settings["default"]["TEST"]["NAME"] = f"{name}.{worker}.test"
+
+
+# The same algorithm with a thousandth of the work: a sign-in is to take time only in earnest.
+ScryptPasswordHasher.work_factor = 2**4
 
 
 class JSONClient(APIClient):
@@ -51,9 +59,24 @@ def api(db):
     return JSONClient(raise_request_exception=False)
 
 
+@pytest.fixture(autouse=True)
+def _nobody_has_asked_yet():
+    """What a test was counted for (throttles) is not held against the next."""
+    cache.clear()
+
+
 @pytest.fixture
 def is_postgresql():
     return settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+
+
+@pytest.fixture
+def database_url(transactional_db, is_postgresql):
+    """The address of the tests' own database, whose rows another process can see."""
+    name, port = connection.settings_dict["NAME"], connection.settings_dict["PORT"]
+    if is_postgresql:
+        return f"postgresql://postgres@127.0.0.1:{port}/{name}"
+    return f"sqlite:///{name}"
 
 
 @pytest.fixture
@@ -69,6 +92,22 @@ def empty_database_url(is_postgresql, tmp_path):
     yield f"{address}/{name}"
     with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def redis_url():
+    """A Redis that is emptied: where there is none, the test fails."""
+    url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
+    with redis.from_url(url) as connection:
+        connection.flushdb()
+    return url
+
+
+@pytest.fixture
+def broker():
+    """A virtual host on a RabbitMQ: where there is none, the test fails."""
+    with Broker() as broker:
+        yield broker
 
 
 @pytest.fixture

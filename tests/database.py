@@ -120,6 +120,7 @@ def pytest_load_initial_conftests(early_config):
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if not is_worker:
         os.environ["SECRET_KEY"] = "for-the-tests-alone-and-long-enough-to-pass-the-checks"
+        os.environ["AUTHENTICATION"] = "open"
         if database == "postgresql":
             server = PostgreSQL()
             early_config.add_cleanup(server.destroy)

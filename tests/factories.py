@@ -1,13 +1,19 @@
 """The smallest valid thing of each kind. Times are given relative to the clock."""
 
+import uuid
 from datetime import timedelta
+from functools import cache
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import User
 from django.utils import timezone
 
-from scheduling.models import Client, Provider, Reservation, Timeslot
+from scheduling import outbound
+from scheduling.models import Client, Provider, Reservation, ReservationEvent, Timeslot, Webhook
 
 QUARTER = timedelta(minutes=15)
+PASSWORD = "hunter2-correct-horse"  # tests/watch.py looks for its first word in the logs
 
 
 def make_provider(first_name="Ada", last_name="Lovelace"):
@@ -38,4 +44,28 @@ def make_hold(timeslot=None, client=None, age=timedelta(0), status=Reservation.S
         status=status,
         created_at=created_at,
         expires_at=created_at + settings.HOLD,
+        changed_at=created_at,
     )
+
+
+def make_webhook(provider=None, url="https://hook.example/", age=timedelta(0), **fields):
+    """Of everybody's events without a provider, and of every kind unless `kinds` says less."""
+    values = {"kinds": ReservationEvent.Kind.values, "secret": outbound.new_secret()} | fields
+    return Webhook.objects.create(
+        provider=provider, url=url, created_at=timezone.now() - age, **values
+    )
+
+
+@cache
+def _hashed():
+    return make_password(PASSWORD)
+
+
+def make_account(email="ada@example.org", provider=None, client=None, **fields):
+    """An account whose password is PASSWORD, acting as these people."""
+    user = User.objects.create(username=uuid.uuid4().hex, email=email, password=_hashed(), **fields)
+    for person in (provider, client):
+        if person is not None:
+            person.user = user
+            person.save()
+    return user

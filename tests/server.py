@@ -1,5 +1,6 @@
 """The service as its users meet it: a process of its own, spoken to over a socket."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import watch
 from .database import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,12 +50,42 @@ class Server:
         """kill -9 of the server and its workers, all at once."""
         os.killpg(self.process.pid, 9)
         self.process.wait(timeout=10)
+        watch.check_file(self.log)
 
     def stop(self):
         """SIGTERM; returns the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(timeout=25)
+        status = self.process.wait(timeout=25)
+        watch.check_file(self.log)
+        return status
+
+    def manage(self, *arguments, **environment):
+        """`manage.py` as the operator runs it: a process of its own, with the server's settings."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    def staff_token(self):
+        """Of a superuser, made by the operator's command and signed in as everybody is."""
+        account = {"email": "root@example.org", "password": f"{watch.MARK_OF_PASSWORDS}of-root"}
+        self.manage(
+            *("createsuperuser", "--noinput", "--username", "root", "--email", account["email"]),
+            DJANGO_SUPERUSER_PASSWORD=account["password"],
+        )
+        request = urllib.request.Request(
+            f"{self.base_url}/auth/token",
+            json.dumps(account).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["access"]
 
     def _answers(self):
         try:
@@ -70,3 +102,40 @@ class Server:
             self.stop()
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+class Worker:
+    """Celery's worker as `make worker` starts it, with a server's settings."""
+
+    command = (
+        *("celery", "--quiet", "--app=reservation_system.celery", "worker", "--concurrency=8"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+
+    def __init__(self, server):
+        self.environment = server.environment
+        self.log = server.log.with_name(f"worker-{server.port}.log")
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "ignore:You're running the worker", "-m", *self.command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def kill(self):
+        """kill -9 of the worker and its processes, all at once."""
+        os.killpg(self.process.pid, 9)
+        self.process.wait(timeout=10)
+        watch.check_file(self.log)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from scheduling.models import Provider, Reservation, Timeslot
 
-from .factories import make_client, make_hold, make_provider, make_timeslot
+from .factories import make_account, make_client, make_hold, make_provider, make_timeslot
 
 TABLES = ["provider", "client", "timeslot", "reservation"]
 READ_ONLY = ["timeslot", "reservation"]
@@ -118,10 +118,12 @@ def test_timeslots_and_reservations_are_read_only(admin_client, table):
 def test_a_name_can_be_corrected_and_a_person_not_deleted(admin_client):
     provider = make_provider("Ada", "Lovelase")
     page = f"/admin/scheduling/provider/{provider.pk}/"
-    names = {"first_name": "Ada", "last_name": "Lovelace"}
+    names = {"first_name": "Ada", "last_name": "Lovelace", "time_zone": "Asia/Tokyo"}
     assert admin_client.post(f"{page}change/", names).status_code == 302
     provider.refresh_from_db()
-    assert provider.last_name == "Lovelace"
+    assert (provider.last_name, provider.time_zone) == ("Lovelace", "Asia/Tokyo")
+    assert provider.version == 2
+    assert admin_client.post(f"{page}change/", names | {"time_zone": "Mars"}).status_code == 200
     assert admin_client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
     assert Provider.objects.exists()
 
@@ -156,3 +158,53 @@ def test_an_operator_can_log_in(client, admin_user):
     page = client.get("/admin/")
     assert page.status_code == 200
     assert all(f"/admin/scheduling/{table}/" in page.content.decode() for table in TABLES)
+
+
+@pytest.mark.parametrize("page", ["", "?q=ada", "?is_staff__exact=1", "?o=1", "?o=3"])
+def test_accounts_are_listed_at_the_same_cost_however_many(admin_client, page):
+    counts = []
+    admin_client.get("/admin/auth/user/")
+    for first in (0, 3):
+        for nth in range(first, first + 3):
+            make_account(f"ada{nth}@example.org", make_provider(), make_client())
+        with CaptureQueriesContext(connection) as statements:
+            answer = admin_client.get(f"/admin/auth/user/{page}")
+        assert answer.status_code == 200
+        counts.append(len(statements))
+    assert counts[0] == counts[1] < 12
+
+
+def account_form(user, **changes):
+    joined = {"date_joined_0": "2026-11-30", "date_joined_1": "09:00:00"}
+    return {"username": user.username, "email": user.email, "is_active": "on", **joined, **changes}
+
+
+@pytest.mark.parametrize("given", ["grace@example.org", "GRACE@Example.org"])
+def test_an_email_that_is_taken_is_refused_with_a_reason(admin_client, given):
+    make_account("grace@example.org")
+    user = make_account("ada@example.org")
+    page = f"/admin/auth/user/{user.pk}/change/"
+    answer = admin_client.post(page, account_form(user, email=given))
+    assert answer.status_code == 200
+    assert "Another account has this e-mail address" in answer.content.decode()
+    assert admin_client.post(page, account_form(user, email="Ada.L@example.org")).status_code == 302
+    user.refresh_from_db()
+    assert user.email == "ada.l@example.org"
+
+
+def test_an_account_can_be_deactivated_and_linked_to_a_person(admin_client):
+    user, provider = make_account(), make_provider()
+    names = {"first_name": "Ada", "last_name": "Lovelace", "user": user.pk, "time_zone": "UTC"}
+    page = f"/admin/scheduling/provider/{provider.pk}/change/"
+    assert admin_client.post(page, names).status_code == 302
+    assert admin_client.post(page, names | {"user": 2**62}).status_code == 200
+    form = account_form(user)
+    del form["is_active"]
+    assert admin_client.post(f"/admin/auth/user/{user.pk}/change/", form).status_code == 302
+    user.refresh_from_db()
+    assert (user.is_active, user.provider) == (False, provider)
+
+
+def test_operators_see_no_digest_and_make_no_service_token(admin_client):
+    assert admin_client.get("/admin/scheduling/servicetoken/").status_code == 200
+    assert admin_client.get("/admin/scheduling/servicetoken/add/").status_code == 403

@@ -107,6 +107,7 @@ def test_it_goes_by_the_primary_key_whatever_the_statistics_say(api, clock, is_p
     finished = {name: getattr(hold, name) for name in ("provider", "timeslot", "client")}
     finished |= {"start_time": hold.start_time, "end_time": hold.end_time, "status": "expired"}
     finished |= {"created_at": hold.created_at, "expires_at": hold.expires_at}
+    finished["changed_at"] = hold.changed_at
     Reservation.objects.bulk_create(Reservation(**finished) for _ in range(5000))
     statements = []
 

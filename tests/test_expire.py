@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from scheduling.calendars import Window
 from scheduling.models import Reservation, Timeslot
 
 from .factories import QUARTER, make_client, make_hold, make_provider, make_timeslot
@@ -140,7 +141,8 @@ def test_a_sweep_costs_two_statements_for_any_number_of_holds(
 def test_it_works_in_batches_until_nothing_is_overdue(api, clock, django_assert_num_queries):
     provider, client = make_provider(), make_client()
     start_time = clock.now + 2 * DAY
-    timeslots = Timeslot.objects.publish(provider, start_time, start_time + 1001 * QUARTER, QUARTER)
+    window = Window(start_time, start_time + 1001 * QUARTER, QUARTER)
+    timeslots = Timeslot.objects.publish(provider, [window])
     Reservation.objects.bulk_create(
         Reservation(
             provider=provider,
@@ -151,6 +153,7 @@ def test_it_works_in_batches_until_nothing_is_overdue(api, clock, django_assert_
             status="held",
             created_at=clock.now - OVERDUE,
             expires_at=clock.now - MOMENT,
+            changed_at=clock.now - OVERDUE,
         )
         for timeslot in timeslots
     )

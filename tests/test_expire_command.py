@@ -5,28 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from .database import free_port
 from .factories import make_hold, make_timeslot
 from .server import ROOT
 
 OVERDUE = timedelta(minutes=30, microseconds=1)
-
-
-@pytest.fixture
-def database_url(transactional_db, is_postgresql):
-    """The address of the tests' own database, whose rows another process can see."""
-    name, port = connection.settings_dict["NAME"], connection.settings_dict["PORT"]
-    if is_postgresql:
-        return f"postgresql://postgres@127.0.0.1:{port}/{name}"
-    return f"sqlite:///{name}"
 
 
 @pytest.fixture
@@ -52,11 +41,10 @@ def sweeper():
         process.communicate(timeout=10)
 
 
-def assert_stops_within_a_second(process, number):
-    asked = time.monotonic()
+def assert_stops_at_once(process, number):
+    """Within a second on an idle machine; one that waited for the database takes 5 and more."""
     process.send_signal(number)
-    assert process.wait(timeout=10) == 0
-    assert time.monotonic() - asked < 1
+    assert process.wait(timeout=4) == 0
 
 
 def test_one_run_prints_what_it_released(db, clock):
@@ -110,23 +98,23 @@ def test_it_sweeps_until_it_is_asked_to_stop(database_url, sweeper, number):
     assert process.stdout.readline() == "1 timeslots released\n"
     second = make_hold(age=OVERDUE)
     assert f"released timeslot {second.timeslot_id} " in process.stdout.readline()
-    assert_stops_within_a_second(process, number)
+    assert_stops_at_once(process, number)
 
 
-def test_it_stops_within_a_second_between_two_runs(database_url, sweeper):
+def test_it_stops_at_once_between_two_runs(database_url, sweeper):
     make_hold(age=OVERDUE)
     process = sweeper(database_url, "--every", "86400")
     assert "released timeslot" in process.stdout.readline()
-    assert_stops_within_a_second(process, signal.SIGTERM)
+    assert_stops_at_once(process, signal.SIGTERM)
 
 
-def test_it_stops_within_a_second_while_the_database_does_not_answer(sweeper):
+def test_it_stops_at_once_while_the_database_does_not_answer(sweeper):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         mute.settimeout(30)
         process = sweeper(f"postgresql://postgres@127.0.0.1:{mute.getsockname()[1]}/x", "--every=1")
         connected, _ = mute.accept()
         with connected:
-            assert_stops_within_a_second(process, signal.SIGTERM)
+            assert_stops_at_once(process, signal.SIGTERM)
 
 
 def test_it_goes_on_while_the_database_is_away(sweeper):
@@ -134,7 +122,7 @@ def test_it_goes_on_while_the_database_is_away(sweeper):
     for _ in range(3):
         assert "database unavailable" in process.stderr.readline()
     assert process.poll() is None
-    assert_stops_within_a_second(process, signal.SIGTERM)
+    assert_stops_at_once(process, signal.SIGTERM)
 
 
 @pytest.mark.parametrize("seconds", ["0", "0.09", "-1", "86400.1", "nan", "inf", "soon", ""])

@@ -1,13 +1,22 @@
 """kill -9 amid the work: what was acknowledged is there afterwards, and nothing twice."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
+from scheduling.models import Reservation, StoredAnswer, Timeslot
+
 from .concurrency import LONGEST_WAIT, rows_of, wait_until
+from .conftest import JSONClient
+from .factories import make_client, make_hold, make_provider, make_timeslot
+from .server import ROOT
 
 KILLS = 5
 CLIENTS = 8
@@ -105,3 +114,139 @@ def check(load, database_url):
     assert acknowledged <= timeslots
     # What was stored but not acknowledged is at least whole.
     assert len(timeslots - acknowledged) % TIMESLOTS_A_WINDOW == 0
+
+
+# --- Amid one request that carries an Idempotency-Key --------------------------------------------
+
+MOST_STATEMENTS = 20
+
+
+def reserve():
+    client, timeslot = make_client(), make_timeslot()
+    body = {"client_id": client.pk, "timeslot_id": timeslot.pk}
+    return "POST", "/client/reserve", body, Reservation.objects.filter(timeslot=timeslot).count
+
+
+def publish():
+    provider = make_provider()
+    start_time = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+    end_time = start_time + timedelta(hours=1)
+    body = {
+        "provider_id": provider.pk,
+        "start_time": start_time.isoformat(),
+        "end_time": end_time.isoformat(),
+    }
+    timeslots = Timeslot.objects.filter(provider=provider)
+    return "POST", "/provider/availability", body, lambda: timeslots.count() / TIMESLOTS_A_WINDOW
+
+
+def cancel():
+    hold = make_hold()
+    body = {"reservation_id": hold.pk, "client_id": hold.client_id}
+    return "PUT", "/client/cancel", body, lambda: changes_of(hold, status="cancelled")
+
+
+def withdraw():
+    hold = make_hold()
+    body = {
+        "provider_id": hold.provider_id,
+        "timeslot_ids": [hold.timeslot_id],
+        "cancel_reservations": True,
+    }
+
+    def removals():
+        timeslots = Timeslot.objects.filter(provider_id=hold.provider_id).count()
+        return (changes_of(hold, status="cancelled") + 1 - timeslots) / 2
+
+    return "DELETE", "/provider/availability", body, removals
+
+
+def reschedule():
+    hold, timeslot = make_hold(), make_timeslot()
+    body = {
+        "reservation_id": hold.pk,
+        "client_id": hold.client_id,
+        "timeslot_id": timeslot.pk,
+    }
+    return "PUT", "/client/reschedule", body, lambda: changes_of(hold, timeslot=timeslot)
+
+
+def changes_of(hold, **into):
+    """How often it was changed; NaN if it is neither as it was nor as it should be."""
+    version = Reservation.objects.get(pk=hold.pk).version
+    is_changed = Reservation.objects.filter(pk=hold.pk, **into).exists()
+    return version - 1 if is_changed == (version > 1) else float("nan")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("verb", [reserve, publish, cancel, withdraw, reschedule])
+def test_killed_after_any_statement_it_leaves_effect_and_answer_or_neither(database_url, verb):
+    situations = [verb() for _ in range(MOST_STATEMENTS)]
+    fates = make_and_kill([situation[:3] for situation in situations], database_url)
+    killed = fates.count("killed")
+    # The first that was not killed had come to its end, so no statement has been left out.
+    assert fates == ["killed"] * killed + [fates[-1]] * (MOST_STATEMENTS - killed)
+    assert 5 <= killed < MOST_STATEMENTS
+    assert fates[-1] in ("200", "201")
+    done = [is_done_or_not_at_all(nth, *one) for nth, one in enumerate(situations)]
+    # Nothing is there before the transaction has ended; then, all of it, though nobody was told.
+    assert done == [False] * (killed - 1) + [True] * (MOST_STATEMENTS - killed + 1)
+
+
+def make_and_kill(requests, database_url):
+    """Each request in a process of its own: the first dies after one statement, the next after two,
+    and so on, and the one after all statements when it has the answer in its hands."""
+    lines = [
+        json.dumps(
+            {
+                "method": method,
+                "path": path,
+                "data": json.dumps(body),
+                "content_type": "application/json",
+                "headers": {"Idempotency-Key": f"key-{nth}"},
+            }
+        )
+        for nth, (method, path, body) in enumerate(requests)
+    ]
+    mortal = subprocess.run(
+        [sys.executable, "-m", "tests.mortal"],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": database_url},
+        input="\n".join(lines),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=LONGEST_WAIT,
+        check=True,
+    )
+    return mortal.stdout.split()
+
+
+def is_done_or_not_at_all(nth, method, path, body, effects):
+    """Look whether the nth request was done, and make it again."""
+    key = f"key-{nth}"
+    before = effects()
+    assert before == StoredAnswer.objects.filter(key=key).count()
+    assert before in (0, 1)
+
+    def ask():
+        return JSONClient().generic(
+            method,
+            path,
+            json.dumps(body),
+            content_type="application/json",
+            headers={"Idempotency-Key": key},
+        )
+
+    answers = []
+
+    def is_answered():
+        # PostgreSQL may take a moment to notice that its client has died.
+        answers.append(ask())
+        return answers[-1].status_code != 409 or answers[-1].json()["code"] != "still_running"
+
+    wait_until(is_answered)
+    assert answers[-1].status_code in (200, 201), answers[-1].content
+    assert ("Idempotent-Replayed" in answers[-1].headers) == (before == 1)
+    assert (effects(), StoredAnswer.objects.filter(key=key).count()) == (1, 1)
+    assert ask().content == answers[-1].content
+    return before == 1

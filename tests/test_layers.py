@@ -10,21 +10,45 @@ from .server import ROOT
 # From the top down; a module imports from the rows below its own.
 LAYERS = [
     {"apps"},
-    {"urls", "admin", "checks", "management.commands.expire_reservations"},
-    {"views", "tasks"},
-    {"serializers", "openapi", "wire", "permissions", "authentication"},
-    {"booking", "availability", "expiry"},
-    {"models"},
-    {"policy", "errors"},
+    {"urls", "admin", "checks", "management.commands"},
+    {"views", "tasks", "management", "pages"},
+    {"webhooks", "notifications"},
+    {
+        *("serializers", "fields", "openapi", "wire", "ics", "preconditions", "idempotency"),
+        "letters",
+        "shapes",
+        *("permissions", "authentication", "throttling", "outcomes"),
+    },
+    {"deadlines"},
+    {
+        *("booking", "availability", "expiry", "feeds", "history", "people", "accounts"),
+        *("retries", "relay"),
+    },
+    {"models", "tokens", "identity", "outbound"},
+    {"calendars"},
+    {"policy", "errors", "metrics"},
 ]
 # The one row whose modules may know each other: they are all shapes.
-SHAPES = LAYERS[3]
+COURIERS, SHAPES, QUEUES, VERBS = LAYERS[3:7]
 PACKAGE = ROOT / "scheduling"
-MODULES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+
+
+def module_of(path):
+    """`booking` is a file, `models` and `management.commands` are folders."""
+    inside = path.relative_to(PACKAGE)
+    return ".".join(inside.parts[:-1]) or inside.stem
+
+
+FILES = [
+    path
     for path in PACKAGE.rglob("*.py")
-    if path.name != "__init__.py" and "migrations" not in path.parts
-}
+    if path != PACKAGE / "__init__.py" and "migrations" not in path.parts
+]
+MODULES = sorted({module_of(path) for path in FILES})
+
+
+def files_of(module):
+    return [path for path in FILES if module_of(path) == module]
 
 
 def rank(module):
@@ -53,7 +77,7 @@ def ours(path):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_point_down(module):
-    for other in ours(MODULES[module]):
+    for other in {other for path in files_of(module) for other in ours(path)} - {module}:
         is_among_shapes = {module, other} <= SHAPES
         assert is_among_shapes or rank(module) < rank(other), f"{module} imports {other}"
 
@@ -69,9 +93,10 @@ def test_migrations_import_nothing_of_the_domain():
 
 
 def test_verbs_know_nothing_of_http():
-    for module in ("booking", "availability", "expiry", "models", "policy"):
-        for name in imported(MODULES[module]):
-            assert not name.startswith(("rest_framework", "django.http", "django.urls")), module
+    for module in {*QUEUES, *VERBS, "models", "policy"}:
+        for path in files_of(module):
+            http = ("rest_framework", "django.http", "django.urls")
+            assert not any(name.startswith(http) for name in imported(path)), path
 
 
 def source_files():
@@ -83,8 +108,8 @@ def found(pattern):
 
 
 def test_only_verbs_read_the_clock():
-    verbs = {MODULES[name] for name in ("booking", "availability", "expiry")}
-    assert found(r"timezone\.now\b") == verbs
+    verbs = {PACKAGE / f"{name}.py" for name in VERBS | COURIERS}
+    assert found(r"timezone\.now\b") <= verbs
     assert found(r"\b(datetime|date)\.(now|utcnow|today)\b") == set()
 
 

@@ -5,6 +5,8 @@ import json
 import logging
 
 import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from reservation_system import logs
 from scheduling.models import Provider
@@ -103,6 +105,16 @@ def test_the_name_of_a_provider_is_not_logged_by_what_happens_to_them(api, log, 
     assert not [name for name in NAMES.values() if name in log.getvalue()]
 
 
+def test_no_statement_is_logged_at_any_level(api, log, caplog):
+    for logger in ("", "django"):
+        caplog.set_level(logging.DEBUG, logger)
+    with CaptureQueriesContext(connection) as statements:  # what Django logs if it may
+        assert api.post("/provider/create", NAMES).status_code == 201
+    assert "INSERT" in statements[0]["sql"]
+    assert "INSERT" not in log.getvalue()
+    assert not [name for name in NAMES.values() if name in log.getvalue()]
+
+
 def test_an_exception_is_one_line(log):
     try:
         raise RuntimeError("first\nsecond")
@@ -111,3 +123,35 @@ def test_an_exception_is_one_line(log):
     [line] = lines(log)
     assert line["level"] == "ERROR"
     assert "RuntimeError: first\nsecond" in line["exc_info"]
+
+
+@pytest.mark.parametrize("form", [logs.JSON, logs.Text])
+@pytest.mark.parametrize("names", [{"first_name": " "}, {"pk": 7}])
+def test_a_row_that_the_database_refused_is_not_quoted(db, form, names):
+    Provider.objects.create(pk=7, **NAMES)
+    with pytest.raises(IntegrityError) as refused, transaction.atomic():
+        Provider.objects.bulk_create([Provider(**NAMES | names)])
+    record = {"exc_info": (refused.type, refused.value, refused.tb), "request_id": "-"}
+    written = form().format(logging.makeLogRecord(record))
+    assert "IntegrityError" in written
+    assert "constraint" in written.lower()
+    assert not [name for name in NAMES.values() if name in written]
+
+
+@pytest.mark.parametrize(
+    ("detail", "is_kept"),
+    [
+        ("Failing row contains (7, Xy, Z).", False),
+        ("Key (email)=(xy@z.org) already exists.", False),
+        ("Process 7 waits for ShareLock on transaction 8; blocked by process 9.", True),
+    ],
+)
+def test_of_a_databases_detail_the_row_alone_is_left_out(log, detail, is_kept):
+    try:
+        raise RuntimeError(f"refused\nDETAIL:  {detail}\nHINT:  see above")
+    except RuntimeError:
+        logging.getLogger("scheduling").exception("failed")
+    [line] = lines(log)
+    assert (detail in line["exc_info"]) == is_kept
+    assert line["exc_info"].startswith("Traceback")
+    assert line["exc_info"].endswith("\nHINT:  see above")

@@ -16,6 +16,7 @@ def test_the_numbers_are_the_contracts(settings):
     assert timedelta(minutes=30) == settings.HOLD
     assert timedelta(hours=24) == settings.NOTICE
     assert timedelta(0) == settings.NOTICE_GRACE
+    assert policy.max_holds_per_client() == 0
 
 
 @pytest.mark.parametrize(

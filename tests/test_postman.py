@@ -8,6 +8,7 @@ import pytest
 from scheduling.urls import urlpatterns
 
 from .server import ROOT
+from .watch import MARK_OF_PASSWORDS
 
 FILE = ROOT / "postman" / "Henry Meds Assessment Endpoints.postman_collection.json"
 COLLECTION = json.loads(FILE.read_text())
@@ -19,6 +20,16 @@ def requests_in(folder):
 
 
 REQUESTS = list(requests_in(COLLECTION))
+FOLDERS = {folder["name"]: folder for folder in COLLECTION["item"]}
+FIRST, SIGNED_IN, *_ = FOLDERS
+# Whoever runs the collection gives these; its scripts set all others.
+GIVEN = {"baseUrl", "password", "service_token", "hook_url"}
+CALLS = [
+    (method, str(call.pattern))
+    for call in urlpatterns
+    for method in ("GET", "POST", "PUT", "DELETE")
+    if method.lower() in call.callback.view_class.http_method_names
+]
 every_request = pytest.mark.parametrize("item", REQUESTS, ids=lambda item: item["name"])
 
 
@@ -33,16 +44,45 @@ def test_it_is_a_collection_of_version_2_1():
     assert COLLECTION["variable"][0] == {"key": "baseUrl", "value": "http://127.0.0.1:8000"}
 
 
-@pytest.mark.parametrize("pattern", urlpatterns, ids=str)
-def test_every_call_succeeds_in_it(pattern):
-    [method] = {"get", "post", "put"} & set(pattern.callback.view_class.http_method_names)
-    address = f"{{{{baseUrl}}}}/{pattern.pattern}"
-    [folder] = COLLECTION["item"][:1]
-    called = {
+def test_it_says_which_folder_needs_which_server():
+    assert SIGNED_IN == "With sign-in required"
+    for name, folder in FOLDERS.items():
+        is_for_required = "AUTHENTICATION=required" in folder["description"]
+        is_for_open = "open server" in folder["description"]
+        assert (is_for_required, is_for_open) == (name == SIGNED_IN, name != SIGNED_IN)
+    said = f'"{SIGNED_IN}" is for a server with AUTHENTICATION=required'
+    assert said in COLLECTION["info"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("is_open", "method", "address"),
+    [
+        *((True, *call) for call in CALLS if not call[1].startswith("auth/")),
+        *((False, *call) for call in CALLS),
+    ],
+)
+def test_every_call_succeeds_in_it(is_open, method, address):
+    """In the folders for an open server and in the one for sign-in; the first has the seven."""
+    succeeding = {
         (item["request"]["method"], item["request"]["url"]["raw"].partition("?")[0])
+        for name, folder in FOLDERS.items()
+        if (name != SIGNED_IN) == is_open
         for item in requests_in(folder)
+        if "to.have.status(2" in script(item, "test")
     }
-    assert (method.upper(), address) in called
+    assert (method, f"{{{{baseUrl}}}}/{address}") in succeeding
+
+
+def test_the_first_folder_makes_the_seven_calls_of_the_contract():
+    addresses = [
+        item["request"]["url"]["raw"].partition("?")[0].removeprefix("{{baseUrl}}/")
+        for item in requests_in(FOLDERS[FIRST])
+    ]
+    assert list(dict.fromkeys(addresses)) == [
+        *("provider/create", "client/create", "provider/availability"),
+        *("client/getProviderAvailability", "client/reserve", "client/confirm"),
+        "provider/expiredReservations",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,11 +91,34 @@ def test_every_call_succeeds_in_it(pattern):
         *("invalid", "malformed_json", "not_your_reservation", "not_found"),
         *("provider_not_found", "client_not_found", "timeslot_not_found", "reservation_not_found"),
         *("method_not_allowed", "timeslots_overlap", "timeslot_taken", "notice_too_short"),
-        *("already_confirmed", "unsupported_media_type"),
+        *("already_confirmed", "unsupported_media_type", "timeslots_reserved", "cancelled"),
+        *("changed_meanwhile", "key_reused"),
+        *("wrong_credentials", "token_invalid", "not_authenticated", "not_permitted"),
     ],
 )
 def test_a_refusal_of_each_kind_is_in_it(code):
     assert any(f'.code).to.equal("{code}")' in script(item, "test") for item in REQUESTS)
+
+
+def test_every_401_in_it_looks_for_the_challenge():
+    unauthorized = [item for item in REQUESTS if "to.have.status(401)" in script(item, "test")]
+    assert unauthorized
+    assert all('"WWW-Authenticate")' in script(item, "test") for item in unauthorized)
+
+
+def test_tokens_go_with_the_calls_that_require_them_alone():
+    """The open folders are to work without, for those who never sign in."""
+    tokens = {
+        name: {
+            item["request"]["auth"]["bearer"][0]["value"]
+            for item in requests_in(folder)
+            if "auth" in item["request"]
+        }
+        for name, folder in FOLDERS.items()
+    }
+    sent = {"{{provider_access}}", "{{client_access}}", "{{foreign_access}}", "{{service_token}}"}
+    assert tokens.pop(SIGNED_IN) == {*sent, "made-up"}
+    assert not any(tokens.values())
 
 
 @every_request
@@ -84,9 +147,18 @@ def test_hosts_and_dates_are_nowhere_written_out():
 def test_every_variable_is_declared_and_used():
     text = json.dumps(COLLECTION["item"])
     declared = {variable["key"] for variable in COLLECTION["variable"]}
-    assert set(re.findall(r"{{(\w+)}}", text)) <= declared
-    set_or_read = re.findall(r'collectionVariables\.[gs]et\(\\"(\w+)\\"', text)
-    assert declared == {"baseUrl", *set_or_read}
+    sent = set(re.findall(r"{{(\w+)}}", text))
+    put = set(re.findall(r'collectionVariables\.set\(\\"(\w+)\\"', text))
+    read = set(re.findall(r'collectionVariables\.get\(\\"(\w+)\\"', text))
+    assert declared == GIVEN | put
+    assert not GIVEN & put
+    assert declared == sent | read
+
+
+def test_the_watch_over_the_logs_knows_its_password():
+    values = {variable["key"]: variable["value"] for variable in COLLECTION["variable"]}
+    assert values["password"].startswith(MARK_OF_PASSWORDS)
+    assert values["service_token"] == ""
 
 
 def test_every_body_but_the_malformed_one_is_json_once_filled_in():

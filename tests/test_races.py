@@ -19,6 +19,7 @@ from django.db import DatabaseError, IntegrityError, connection
 from django.utils import timezone
 
 from scheduling import availability, booking, errors, expiry
+from scheduling.calendars import Window
 from scheduling.models import Reservation, Timeslot
 
 from .concurrency import LONGEST_WAIT, at_once, right_after, rows_of
@@ -139,15 +140,15 @@ def insert_without_a_guard(client, timeslot, _):
     sql = """
         INSERT INTO scheduling_reservation (
             provider_id, timeslot_id, client_id, start_time, end_time,
-            status, created_at, expires_at)
+            status, created_at, expires_at, changed_at)
         SELECT timeslot.provider_id, timeslot.id, client.id,
-               timeslot.start_time, timeslot.end_time, 'held', %s, %s
+               timeslot.start_time, timeslot.end_time, 'held', %s, %s, %s
           FROM scheduling_timeslot timeslot, scheduling_client client
          WHERE timeslot.id = %s AND client.id = %s
         RETURNING id
         """
     with connection.cursor() as cursor:
-        cursor.execute(sql, [now, later, timeslot.pk, client.pk])
+        cursor.execute(sql, [now, later, now, timeslot.pk, client.pk])
         return len(cursor.fetchall()) == 1
 
 
@@ -216,14 +217,9 @@ def test_publishes_that_do_not_overlap_are_all_stored(clock):
 
 def publish_at_odd_minutes(provider, start_time):
     """No two begin at one moment, so that the overlap constraint alone is between them."""
+    window = Window(start_time, start_time + timedelta(hours=2), timedelta(minutes=15))
     try:
-        return len(
-            availability.publish(
-                provider_id=provider.pk,
-                start_time=start_time,
-                end_time=start_time + timedelta(hours=2),
-            )
-        )
+        return len(availability.publish(provider_id=provider.pk, windows=[window]))
     except errors.TimeslotsOverlap:
         return 0
 
@@ -262,6 +258,7 @@ def make_overdue_holds(count):
             status=Reservation.Status.HELD,
             created_at=now - settings.HOLD - timedelta(minutes=1),
             expires_at=now - timedelta(minutes=1),
+            changed_at=now - settings.HOLD - timedelta(minutes=1),
         )
         for timeslot in timeslots
     )

@@ -9,13 +9,15 @@ import shlex
 import subprocess
 import sys
 import time
+from itertools import groupby
 
 import pytest
 import requests
 
 from scheduling import errors
-from scheduling.urls import urlpatterns as seven_calls
+from scheduling.urls import urlpatterns as every_call
 
+from .concurrency import wait_until
 from .database import free_port
 from .server import ROOT
 
@@ -28,7 +30,7 @@ README_DAY = "2026-12-30"
 EXAMPLE = re.compile(
     r"^```sh\n(?P<command>curl [^`]*)```\n"
     r"\n(?P<prose>(?:(?!```).)*?[Aa]nswers (?P<status>\d{3})(?:(?!```).)*?)\n"
-    r"\n```json\n(?P<answer>[^`]*)```$",
+    r"\n```(?:json|ics)\n(?P<answer>[^`]*)```$",
     re.MULTILINE | re.DOTALL,
 )
 EXAMPLES = [match.groupdict() for match in EXAMPLE.finditer(README)]
@@ -42,7 +44,7 @@ def section(title):
     return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)[1]
 
 
-def curl(command, server, day):
+def curl(command, server, day, **tokens):
     """What the curl command line would send. An option not known here is an error."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("url")
@@ -52,7 +54,10 @@ def curl(command, server, day):
     parser.add_argument("-o", dest="output")
     parser.add_argument("-i", "-f", "-s", "-S", dest="flags", action="count")
     words = shlex.split(command.replace("\\\n", " "))
-    given = parser.parse_args([word.replace("$DAY", day) for word in words[1:]])
+    variables = {"$DAY": day} | {f"${name.upper()}": word for name, word in tokens.items()}
+    for name, value in variables.items():
+        words = [word.replace(name, str(value)) for word in words]
+    given = parser.parse_args(words[1:])
     return requests.request(
         given.method or ("GET" if given.body is None else "POST"),
         given.url.replace(README_ADDRESS, server.base_url),
@@ -65,8 +70,37 @@ def curl(command, server, day):
 def in_order(text):
     """JSON as nested lists of pairs, so that a comparison minds the order of the members; a moment
     that depends on when it was asked counts by its form alone."""
-    text = re.sub(r'("created_at": ?)"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', r'\1"a moment"', text)
+    names = "created|expires|cancelled|happened|disabled|next_attempt"
+    text = re.sub(
+        rf'("(?:{names})_at": ?)"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ"', r'\1"a moment"', text
+    )
+    text = re.sub(r'key=rsc_[\w.-]+"', 'key=a key"', text)
+    text = re.sub(r'"whsec_[\w+/=.]+"', '"a secret"', text)
+    text = re.sub(r'"msg_[0-9a-f]{32}"', '"a message"', text)
+    text = re.sub(r'("after": ?)"[\w=-]+"', r'\1"a position"', text)
+    text = re.sub(r'("(?:access|refresh)": ?)"eyJhbGciOiJIUzI1NiIs[\w.-]+"', r'\1"a token"', text)
     return json.loads(text, object_pairs_hook=list)
+
+
+def is_calendar(found, shown):
+    """Line by line, but for what a line of three dots leaves out; moments by their form alone."""
+    found, shown = (
+        re.sub(r"(DTSTAMP|CREATED|LAST-MODIFIED):\d{8}T\d{6}Z", r"\1:a moment", text)
+        for text in (found.replace("\r\n", "\n"), shown)
+    )
+    pattern = re.escape(shown).replace(re.escape("\n...\n"), r"\n(?:.*\n)*?")
+    return re.fullmatch(pattern, found) is not None
+
+
+def with_gaps(text):
+    """An answer of which a line of three dots leaves a part out."""
+    return in_order(re.sub(r"^ *\.\.\.,$", '"...",', text, flags=re.MULTILINE))
+
+
+def as_cut(answer, shown):
+    """The answer with the parts left out that the shown one has not got."""
+    [(key, everything)], [(_, some)] = answer, shown
+    return [(key, [one for one, _ in groupby(one if one in some else "..." for one in everything)])]
 
 
 @pytest.fixture
@@ -81,39 +115,65 @@ def day():
 
 
 def test_each_example_answers_what_is_shown(server, day):
-    assert len(EXAMPLES) == sum(block.startswith("curl") for block in blocks("sh"))
+    [*_, sign_out] = [block for block in blocks("sh") if "/auth/logout" in block]
+    commands = [block for block in blocks("sh") if block.startswith("curl")]
+    assert [example["command"] for example in EXAMPLES] == [
+        command for command in commands if command != sign_out
+    ]
     assert f"`DAY` being {README_DAY}" in README
-    paged = None
+    shown_headers, tokens = iter(blocks("http")), {}
     for example in EXAMPLES:
-        answer = curl(example["command"], server, day)
-        shown = example["answer"].replace(README_DAY, day)
-        assert answer.status_code == int(example["status"]), (example["command"], answer.text)
-        assert in_order(answer.text) == in_order(shown), example["command"]
+        command = example["command"]
+        answer = curl(command, server, day, **tokens)
+        if "/events" in command:  # an event waits for whoever writes, in the other databases too
+            wait_until(lambda command=command: curl(command, server, day).json()["has_more"])
+            answer = curl(command, server, day)
+        assert answer.status_code == int(example["status"]), (command, answer.text)
+        if ".ics" in command:
+            shown = example["answer"].replace(README_DAY.replace("-", ""), day.replace("-", ""))
+            assert is_calendar(answer.text, shown), answer.text
+            assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
+            continue
+        found = in_order(answer.text.replace(server.base_url, README_ADDRESS))
+        shown = with_gaps(example["answer"].replace(README_DAY, day))
+        if counted := re.search(r"with (\d+) timeslots", example["prose"]):
+            assert len(answer.json()["available timeslots"]) == int(counted[1])
+            found = as_cut(found, shown)
+        assert found == shown, command
         is_refused = answer.status_code >= 400
         assert answer.headers["Content-Type"] == (
             errors.PROBLEM_JSON if is_refused else "application/json"
         )
-        paged = answer if "limit=" in example["command"] else paged
-
-    (shown_link,) = blocks("http")
-    pattern = re.escape(shown_link.strip().replace(README_ADDRESS, server.base_url))
-    assert re.fullmatch(
-        pattern.replace(re.escape("..."), r"[\w%=-]+"), f"Link: {paged.headers['Link']}"
-    )
-    second = requests.get(paged.links["next"]["url"], timeout=5)
-    assert [timeslot["timeslot_id"] for timeslot in second.json()["available timeslots"]] == [3]
-    assert "Link" not in second.headers
+        tokens = answer.json() if "/auth/token" in command else tokens
+        if "/calendarLink" in command:
+            tokens = {"key": answer.json()["calendar_link"].partition("key=")[2]}
+        if " -i " in command:
+            header = next(shown_headers).strip().replace(README_ADDRESS, server.base_url)
+            name = header.partition(":")[0]
+            pattern = re.escape(header).replace(re.escape("..."), r"[\w%=-]+")
+            assert re.fullmatch(pattern, f"{name}: {answer.headers[name]}"), command
+        if " -i " in command and "Link" in answer.headers:
+            second = requests.get(answer.links["next"]["url"], timeout=5)
+            rest = [timeslot["timeslot_id"] for timeslot in second.json()["available timeslots"]]
+            assert rest == [3]
+            assert "Link" not in second.headers
+    assert next(shown_headers, None) is None
+    assert curl(sign_out, server, day, **tokens).status_code == 204
 
     (crontab,) = blocks("crontab")
-    over_http, by_command = (line.split(maxsplit=5)[5] for line in crontab.splitlines())
+    over_http, *by_command = (line.split(maxsplit=5)[5] for line in crontab.splitlines())
     assert curl(over_http, server, day).status_code == 200
-    assert by_command.endswith(" .venv/bin/python manage.py expire_reservations")
+    python = " .venv/bin/python "
+    for command, name in zip(by_command, ["expire_reservations", "purge"], strict=True):
+        assert command.endswith(f"{python}manage.py {name}")
+        assert server.manage(name).returncode == 0
 
 
-def test_each_of_the_seven_calls_has_an_example():
+def test_each_call_has_an_example():
     commands = " ".join(example["command"] for example in EXAMPLES)
-    called = set(re.findall(rf"{README_ADDRESS}/([\w/]+)", commands))
-    assert called == {str(call.pattern) for call in seven_calls}
+    called = set(re.findall(rf"{README_ADDRESS}/([\w/.]+)", commands))
+    called.add("auth/logout")
+    assert called == {str(call.pattern) for call in every_call}
 
 
 def test_each_address_it_names_is_served(server):
@@ -125,8 +185,9 @@ def test_each_address_it_names_is_served(server):
 
 
 def test_each_code_it_names_is_a_refusal():
-    named = set(re.findall(r"\d{3} `([a-z_]+)`", README + CONTRIBUTING))
-    named |= {json.loads(example["answer"]).get("code", "invalid") for example in EXAMPLES}
+    named = set(re.findall(r"\d{3}\s`([a-z_]+)`", README + CONTRIBUTING))
+    refused = [example for example in EXAMPLES if int(example["status"]) >= 400]
+    named |= {json.loads(example["answer"])["code"] for example in refused}
     assert "hold_expired" in named
     assert named <= {refusal["code"] for refusal in errors.every_refusal()}
 
@@ -136,9 +197,10 @@ def test_it_lists_the_settings_there_are_with_their_defaults():
     documented = {name: default.strip("`") for name, default in rows}
 
     read = {}
-    settings = ast.parse((ROOT / "reservation_system/settings.py").read_text())
-    for call in (node for node in ast.walk(settings) if isinstance(node, ast.Call)):
-        is_reader = re.fullmatch(r"env\.\w+|_number|_seconds|_flag", ast.unparse(call.func))
+    files = [ROOT / "reservation_system" / name for name in ("settings.py", "environment.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        is_reader = re.fullmatch(r"env\.\w+|number|seconds|flag|rate", ast.unparse(call.func))
         if is_reader and isinstance(call.args[0], ast.Constant):
             defaults = call.args[1:2] + [word.value for word in call.keywords]
             read[call.args[0].value] = defaults[0]
@@ -146,7 +208,8 @@ def test_it_lists_the_settings_there_are_with_their_defaults():
     for name, default in read.items():
         if isinstance(default, ast.Constant) and default.value != "":
             shown = documented[name]
-            assert shown == str(default.value).replace("False", "false"), name
+            is_flag = isinstance(default.value, bool)
+            assert shown == (str(default.value).lower() if is_flag else str(default.value)), name
 
 
 def test_each_make_target_it_names_exists():
@@ -162,6 +225,8 @@ def test_each_path_it_names_exists(name):
     linked = re.findall(r"\]\(([^):#]+)\)", document)
     quoted = re.findall(r"`((?:[\w-]+/)+[\w.-]*)`", document)
     for path in linked + quoted:
+        if re.fullmatch(r"\d+/(second|minute|hour|day)", path):  # a rate
+            continue
         assert (ROOT / path).exists(), path
 
 

@@ -6,20 +6,66 @@ import pytest
 
 from scheduling import errors
 
+ACCOUNT = ["already_registered", "email_taken", "throttled"]
+ENDED = ["reservation_not_found", "cancelled", "hold_expired"]
+RESERVABLE = ["timeslot_not_found", "timeslot_taken", "notice_too_short", "throttled"]
+STALE = ["changed_meanwhile"]
 OPERATIONS = {
-    ("/provider/create", "post"): [],
-    ("/client/create", "post"): [],
+    ("/provider/create", "post"): ACCOUNT,
     ("/provider/availability", "post"): ["provider_not_found", "timeslots_overlap"],
+    ("/provider/availability", "delete"): [
+        *("provider_not_found", "timeslot_not_found", "timeslots_reserved"),
+    ],
+    ("/provider/profile", "get"): ["provider_not_found"],
+    ("/provider/profile", "put"): ["provider_not_found", *STALE],
+    ("/provider/list", "get"): [],
+    ("/provider/reservation", "get"): ["reservation_not_found"],
+    ("/provider/reservations", "get"): ["provider_not_found"],
+    ("/provider/cancel", "put"): [*ENDED, *STALE],
     ("/provider/expiredReservations", "put"): [],
-    ("/client/getProviderAvailability", "get"): ["invalid", "provider_not_found"],
-    ("/client/reserve", "post"): [
-        *("client_not_found", "timeslot_not_found", "timeslot_taken", "notice_too_short")
+    ("/client/create", "post"): ACCOUNT,
+    ("/client/getProviderAvailability", "get"): ["provider_not_found"],
+    ("/client/findTimeslots", "get"): [],
+    ("/client/reserve", "post"): ["client_not_found", "too_many_holds", *RESERVABLE],
+    ("/client/confirm", "put"): [*ENDED, "not_your_reservation", "already_confirmed"],
+    ("/client/reschedule", "put"): [*ENDED, *RESERVABLE, *STALE, "too_late_to_cancel"],
+    ("/client/cancel", "put"): [*ENDED, *STALE, "too_late_to_cancel"],
+    ("/client/profile", "get"): ["client_not_found"],
+    ("/client/profile", "put"): ["client_not_found", *STALE],
+    ("/client/reservation", "get"): ["reservation_not_found"],
+    ("/client/reservations", "get"): ["client_not_found"],
+    ("/provider/calendarLink", "post"): ["provider_not_found"],
+    ("/provider/calendarLink", "delete"): ["provider_not_found"],
+    ("/provider/calendar.ics", "get"): ["not_found"],
+    ("/client/calendarLink", "post"): ["client_not_found"],
+    ("/client/calendarLink", "delete"): ["client_not_found"],
+    ("/client/calendar.ics", "get"): ["not_found"],
+    ("/events", "get"): [],
+    ("/webhooks", "post"): ["provider_not_found", "too_many_webhooks"],
+    ("/webhooks", "get"): [],
+    ("/webhooks", "put"): ["webhook_not_found"],
+    ("/webhooks", "delete"): ["webhook_not_found"],
+    ("/webhooks/secret", "put"): ["webhook_not_found"],
+    ("/webhooks/test", "post"): ["webhook_not_found", "webhook_disabled"],
+    ("/webhooks/deliveries", "get"): ["webhook_not_found"],
+    ("/webhooks/replay", "post"): [
+        *("webhook_not_found", "webhook_disabled", "delivery_not_found")
     ],
-    ("/client/confirm", "put"): [
-        *("not_your_reservation", "reservation_not_found"),
-        *("already_confirmed", "cancelled", "hold_expired"),
-    ],
+    ("/auth/token", "post"): ["wrong_credentials", "too_many_attempts", "throttled"],
+    ("/auth/token/refresh", "post"): ["token_invalid", "token_expired"],
+    ("/auth/logout", "post"): ["token_invalid", "token_expired"],
 }
+WITH_A_TOKEN = ["not_authenticated", "token_invalid", "token_expired", "not_permitted"]
+WITH_A_KEY = ["invalid", "still_running", "key_reused"]
+# What they answer is not kept for a retry.
+SECRET = [
+    *(
+        (f"/{party}/calendarLink", verb)
+        for party in ("provider", "client")
+        for verb in ("post", "delete")
+    ),
+    *(("/webhooks", "post"), ("/webhooks/secret", "put")),
+]
 WITH_A_BODY = ["invalid", "malformed_json", "unsupported_media_type"]
 STATUS = {known["code"]: str(known["status"]) for known in errors.every_refusal()}
 
@@ -44,9 +90,11 @@ def test_it_is_openapi_3_1_of_every_call(schema):
 def test_every_operation_has_examples(schema, path, method):
     operation = schema["paths"][path][method]
     [success] = [status for status in operation["responses"] if status < "300"]
-    assert operation["responses"][success]["content"]["application/json"]["examples"]
+    if success != "204":
+        kind = "text/calendar" if path.endswith(".ics") else "application/json"
+        assert operation["responses"][success]["content"][kind]["examples"]
     assert operation["summary"]
-    if method == "post" or path == "/client/confirm":
+    if method in ("post", "put") and path != "/provider/expiredReservations":
         assert operation["requestBody"]["content"]["application/json"]["examples"]
 
 
@@ -56,6 +104,11 @@ def test_every_operation_documents_its_refusals(schema, path, method):
     codes = [*OPERATIONS[path, method], "length_required", "body_too_large", "unavailable"]
     if "requestBody" in operation:
         codes += WITH_A_BODY
+    if not path.startswith("/auth/"):
+        is_stored = method != "get" and (path, method) not in SECRET
+        codes += WITH_A_KEY if is_stored else ["invalid"]
+    if not path.startswith("/auth/") and not path.endswith(".ics"):
+        codes += WITH_A_TOKEN
     for code in codes:
         documented = operation["responses"][STATUS[code]]
         assert f"`{code}`" in documented["description"]
@@ -83,7 +136,17 @@ def test_the_request_examples_are_accepted_as_shapes(api, schema, clock):
         body = schema["paths"][path][method].get("requestBody", {"content": {}})["content"]
         for example in body.get("application/json", {}).get("examples", {}).values():
             answer = getattr(api, method)(path, example["value"])
-            assert answer.status_code in (200, 201, 404), (path, answer.content)
+            assert answer.status_code in (200, 201, 202, 401, 404), (path, answer.content)
+
+
+def test_it_says_what_makes_an_account(schema):
+    person = schema["components"]["schemas"]["PersonInput"]
+    assert person["required"] == ["first_name", "last_name"]
+    assert person["dependentRequired"] == {"email": ["password"], "password": ["email"]}
+    assert person["properties"]["password"]["minLength"] == 8
+    # Who signs in is asked for the password that there is, whatever it was made by.
+    sign_in = schema["components"]["schemas"]["SignInInput"]
+    assert sign_in["properties"]["password"]["minLength"] == 1
 
 
 def test_the_docs_load_nothing_from_elsewhere(api):
@@ -92,11 +155,14 @@ def test_the_docs_load_nothing_from_elsewhere(api):
     html = page.content.decode()
     assert "//cdn" not in html
     links = re.findall(r'(?:src|href)\s*=\s*"([^"]+)"', html)
-    assert len(links) >= 3
-    for link in links:
+    assert len(links) >= 5
+    *files, script = links
+    for link in files:
         assert link.startswith("/static/"), link
         answer = api.get(link)
         assert answer.status_code == 200, link
         assert b"".join(answer.streaming_content)
         answer.close()
-    assert re.search(r'url: "/schema"|"/schema"', html)
+    answer = api.get(script)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/javascript")
+    assert 'url: "/schema"' in answer.content.decode()
