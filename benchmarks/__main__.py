@@ -1,4 +1,6 @@
-"""`make bench` measures the service, `make bench-servers` the application servers under it."""
+"""`make bench` measures the service, `make bench-servers` the application servers under it,
+`make bench-tokens` what it costs to know who is calling, `make bench-holds` how late holds
+expire, `make bench-kills` what a thousand kills lose."""
 
 import argparse
 import logging
@@ -14,15 +16,23 @@ from django.core.management import call_command
 from django.db import connection
 
 from . import tables
+from .holds import holds_table
+from .kills import kills_table
 from .processes import WORKERS, Database
 from .rows import Rows
 
 README = Path(__file__).with_name("README.md")
+TABLES = {
+    "servers": tables.servers_table,
+    "tokens": tables.tokens_table,
+    "holds": holds_table,
+    "kills": kills_table,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["service", "servers"], default="service")
+    parser.add_argument("what", nargs="?", choices=["service", *TABLES], default="service")
     parser.add_argument("--quick", action="store_true", help="a smoke run: its figures are coarse")
     parser.add_argument("--write", action="store_true", help="put the tables into the README")
     asked = parser.parse_args()
@@ -32,8 +42,8 @@ def main() -> None:
         _set_up(database)
         rows, folder = Rows(database.url), Path(scratch)
         found = [_machine(rows)]
-        if asked.what == "servers":
-            found.append(tables.servers_table(database, folder, rows, scale))
+        if asked.what in TABLES:
+            found.append(TABLES[asked.what](database, folder, rows, scale))
         else:
             found += tables.service_tables(database, folder, rows, scale, sizes)
             found.append(tables.sqlite_table(folder, scale))
@@ -49,6 +59,8 @@ def _set_up(database: Database) -> None:
     os.environ |= {
         "DATABASE_URL": database.url,
         "SECRET_KEY": secrets.token_hex(32),
+        "AUTHENTICATION": "open",
+        "ACCESS_TOKEN_SECONDS": "86400",  # longer than any run
         "WEB_CONCURRENCY": str(WORKERS),
         "DJANGO_SETTINGS_MODULE": "reservation_system.settings",
     }

@@ -40,7 +40,10 @@ def statements_of(load: Load) -> list[Statement]:
         variables[1] = ":client"
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        params_or_names = [variables.get(param, param) for param in params or []]
+        params_or_names = [
+            param if isinstance(param, list) else variables.get(param, param)
+            for param in params or []
+        ]
         found.append(Statement(sql, params_or_names, connection.in_atomic_block))
         return execute(sql, params, many, context)
 
@@ -85,15 +88,23 @@ def _script(statements: list[Statement]) -> tuple[list[str], dict[str, str]]:
     for statement in statements:
         names = []
         for param in statement.params:
-            name, cast = f":param{len(params)}", CASTS[type(param)]
             if param in (":id", ":client"):
-                name, cast = param, "bigint"
-            elif isinstance(param, timedelta):
-                params[name[1:]] = f"{param.total_seconds()} seconds"
-            else:
-                params[name[1:]] = str(param)
-            names.append(f"{name}::{cast}")
+                names.append(f"{param}::bigint")
+                continue
+            name = f"param{len(params)}"
+            params[name] = _text(param)
+            names.append(f":{name}::{_type(param)}")
         lines.append((statement.sql % tuple(names)).strip() + ";")
     if any(statement.in_transaction for statement in statements):
         return ["BEGIN;", *lines, "COMMIT;"], params
     return lines, params
+
+
+def _type(param: Any) -> str:
+    return f"{_type(param[0])}[]" if isinstance(param, list) else CASTS[type(param)]
+
+
+def _text(param: Any) -> str:
+    if isinstance(param, list):
+        return "{" + ",".join(map(_text, param)) + "}"
+    return f"{param.total_seconds()} seconds" if isinstance(param, timedelta) else str(param)

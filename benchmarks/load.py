@@ -23,7 +23,8 @@ PEOPLE = 1000
 @dataclass(frozen=True)
 class Load:
     """So many requests; for the nth, `{id}` in path and body is the nth of the ids, which start
-    over after the last, and `{client}` one of a thousand people."""
+    over after the last, and `{client}` one of a thousand people. The tokens are sent in turn as
+    well, where there are any."""
 
     port: int
     clients: int
@@ -33,6 +34,7 @@ class Load:
     body: str
     first: int
     ids: int
+    tokens: list[str]
 
     def filled(self, template: str, nth: int) -> str:
         client, now = str(1 + nth % PEOPLE), str(self.first + nth % self.ids)
@@ -40,11 +42,13 @@ class Load:
 
     def messages(self) -> Iterator[bytes]:
         for nth in range(self.requests):
-            body = self.filled(self.body, nth)
+            body, token = self.filled(self.body, nth), ""
+            if self.tokens:
+                token = f"Authorization: Bearer {self.tokens[nth % len(self.tokens)]}\r\n"
             yield (
                 f"{self.method} {self.filled(self.path, nth)} HTTP/1.1\r\n"
                 f"Host: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n{body}"
+                f"{token}Content-Length: {len(body)}\r\n\r\n{body}"
             ).encode()
 
 

@@ -21,8 +21,8 @@ CLIENTS = 8
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the contract, and how to write the rows that so many of it need. `{id}` stands
-    for the id of one of those rows."""
+    """A request of the contract, and how to write the rows, and the tokens, that so many of it
+    need. `{id}` stands for the id of one of those rows."""
 
     name: str
     method: str
@@ -32,11 +32,13 @@ class Request:
     body: str = ""
     clients: int = CLIENTS
     rounds: int = 1
+    tokens: Callable[[int], list[str]] = lambda _: []
 
     def load(self, port: int, requests: int) -> Load:
         ids = self.rows(requests)
-        clients = min(self.clients, requests)
-        return Load(port, clients, requests, self.method, self.path, self.body, ids[0], len(ids))
+        clients, tokens = min(self.clients, requests), self.tokens(requests)
+        asked = self.method, self.path, self.body
+        return Load(port, clients, requests, *asked, ids[0], len(ids), tokens)
 
 
 @dataclass

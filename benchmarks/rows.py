@@ -30,23 +30,29 @@ class Rows:
         providers = len(self.few) + len(self.many)
         self.connection.execute(
             """
-            WITH timeslot AS (
-                INSERT INTO scheduling_timeslot (provider_id, start_time, end_time)
-                SELECT %s + nth %% %s, %s - (nth / %s + 1) * interval '15 minutes',
-                       %s - (nth / %s) * interval '15 minutes'
-                  FROM generate_series(%s, %s - 1) nth
-                RETURNING *)
-            INSERT INTO scheduling_reservation (provider_id, timeslot_id, client_id, start_time,
-                   end_time, status, created_at, expires_at)
-            SELECT provider_id, id, 1 + id %% %s, start_time, end_time,
-                   CASE id %% 3 WHEN 0 THEN 'expired' ELSE 'confirmed' END,
-                   start_time - interval '2 days', start_time - interval '47 hours'
-              FROM timeslot
+            INSERT INTO scheduling_timeslot (provider_id, start_time, end_time)
+            SELECT %s + nth %% %s, %s - (nth / %s + 1) * interval '15 minutes',
+                   %s - (nth / %s) * interval '15 minutes'
+              FROM generate_series(%s, %s - 1) nth
             """,
             [
                 *(self.few[0], providers, self.today, providers, self.today, providers),
-                *(self.timeslots_over, total, PEOPLE),
+                *(self.timeslots_over, total),
             ],
+        )
+        self.connection.execute(
+            """
+            INSERT INTO scheduling_reservation (provider_id, timeslot_id, client_id, start_time,
+                   end_time, status, created_at, expires_at, changed_at)
+            SELECT provider_id, id, 1 + id %% %s, start_time, end_time,
+                   CASE id %% 3 WHEN 0 THEN 'expired' ELSE 'confirmed' END,
+                   start_time - interval '2 days', start_time - interval '47 hours',
+                   start_time - interval '47 hours'
+              FROM scheduling_timeslot timeslot
+             WHERE start_time < %s AND NOT EXISTS (
+                    SELECT FROM scheduling_reservation WHERE timeslot_id = timeslot.id)
+            """,
+            [PEOPLE, self.today],
         )
         self.timeslots_over = total
         self.settle()
@@ -114,12 +120,12 @@ class Rows:
         return self._written(
             f"""
             INSERT INTO scheduling_reservation (provider_id, timeslot_id, client_id,
-                   start_time, end_time, status, created_at, expires_at)
-            SELECT provider_id, id, 1, start_time, end_time, %s, %s, %s
+                   start_time, end_time, status, created_at, expires_at, changed_at)
+            SELECT provider_id, id, 1, start_time, end_time, %s, %s, %s, %s
               FROM scheduling_timeslot WHERE id BETWEEN %s AND %s AND {which} ORDER BY id
             """,
             [
-                *(status, created_at, created_at + timedelta(minutes=30)),
+                *(status, created_at, created_at + timedelta(minutes=30), created_at),
                 *(timeslots[0], timeslots[-1]),
             ],
         )

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
+from django.utils.module_loading import import_string
+
+from .load import PEOPLE
 from .measure import Cost, Request, bare, send, through_service
 from .processes import AS_SERVED, Database, Server, granian, gunicorn
 from .rows import Rows
 
 EMPTY = "benchmarks.empty_view.settings"
+ROUNDS = 5  # of a table whose rows are measured in turn
 
 
 class Requests:
@@ -176,7 +181,7 @@ def servers_table(database: Database, folder: Path, rows: Rows, scale: float) ->
         servers = {
             name: stack.enter_context(Server(folder, command)) for name, command in commands.items()
         }
-        for _ in range(5 if scale == 1 else 1):
+        for _ in range(ROUNDS if scale == 1 else 1):
             for request in (ask.list_32, ask.reserve):
                 for name, server in servers.items():
                     cost = through_service(request, server, database)
@@ -186,10 +191,80 @@ def servers_table(database: Database, folder: Path, rows: Rows, scale: float) ->
     return _table(
         [*head, "PostgreSQL CPU ms"],
         [
-            [*names, *(_figure(median(getattr(cost, value) for cost in costs)) for value in values)]
+            [*names, *(_figure(_median(costs, value)) for value in values)]
             for names, costs in found.items()
         ],
     )
+
+
+def tokens_table(database: Database, folder: Path, rows: Rows, scale: float) -> str:
+    """What it costs to know who is calling, in turn, round by round; medians of the rounds."""
+    ask = Requests(rows, scale / 2)
+    known = _new_tokens(PEOPLE)
+    uncounted = dict.fromkeys(["RESERVE_RATE", "RESERVE_RATE_PER_ADDRESS"], "")
+    counted = dict.fromkeys(uncounted, "999999999/day")
+    required = {"AUTHENTICATION": "required"}
+    callers: dict[str, tuple[dict[str, str], Callable[[int], list[str]]]] = {
+        # The open service is sent tokens too, so that the load is the same: it ignores them.
+        "open": ({}, lambda _: known),
+        "known token": (required | uncounted, lambda _: known),
+        "known token, counted": (required | counted, lambda _: known),
+        "new token": (required | uncounted, _new_tokens),
+    }
+    empty: list[Cost] = []
+    found: dict[tuple[str, str], list[Cost]] = {}
+    with ExitStack() as stack:
+        empty_server = stack.enter_context(Server(folder, AS_SERVED, DJANGO_SETTINGS_MODULE=EMPTY))
+        servers = {
+            name: stack.enter_context(Server(folder, AS_SERVED, **environment))
+            for name, (environment, _) in callers.items()
+        }
+        for name, server in servers.items():
+            # So often that both workers have seen every token that is to be known.
+            times = int(8 * PEOPLE * scale)
+            send(replace(ask.list_32, tokens=callers[name][1]), server, times)
+        for _ in range(ROUNDS if scale == 1 else 1):
+            for request in (ask.list_32, ask.reserve):
+                empty.append(through_service(ask.empty, empty_server))
+                for name, server in servers.items():
+                    asked = replace(request, tokens=callers[name][1])
+                    cost = through_service(asked, server, database, rows)
+                    found.setdefault((request.name, name), []).append(cost)
+    return _tokens(empty, found)
+
+
+def _tokens(empty: list[Cost], found: dict[tuple[str, str], list[Cost]]) -> str:
+    head = ["request", "caller", "statements", "requests/s", "p50 ms", "p99 ms"]
+    lines = [["empty DRF view (N)", "-", "0", *_speeds(empty)]]
+    unit = _median(empty, "application_ms")
+    lines[0] += [_figure(unit), "-", "1"]
+    for names, costs in found.items():
+        open_costs = found[names[0], "open"]
+        statements = _median(costs, "statements_each")
+        assert statements == _median(open_costs, "statements_each"), names
+        own = _median(costs, "application_ms")
+        ratios = [own, own / _median(open_costs, "application_ms"), own / unit]
+        lines.append([*names, _figure(statements), *_speeds(costs), *map(_figure, ratios)])
+    return _table([*head, "application CPU ms", "/ open", "/ N"], lines)
+
+
+def _new_tokens(count: int) -> list[str]:
+    """No two alike, of the same clients in the same order as the load has them."""
+    access_token = import_string("scheduling.tokens.AccessToken")  # not before Django is set up
+    made = []
+    for nth in range(count):
+        client, token = 1 + nth % PEOPLE, access_token()
+        token.payload |= {"user_id": str(client), "role": "client", "client_id": client}
+        made.append(str(token))
+    return made
+
+
+def _median(costs: list[Cost], value: str) -> float:
+    return median(getattr(cost, value) for cost in costs)
+
+
+def _speeds(costs: list[Cost]) -> list[str]:
+    return [_figure(_median(costs, value)) for value in ("per_second", "p50", "p99")]
 
 
 def _speed(cost: Cost) -> list[str]:
