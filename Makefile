@@ -10,11 +10,20 @@ run: .venv/run ## serve on http://127.0.0.1:8000 (PORT, HOST, DATABASE_URL, WEB_
 dev: .venv/run ## Django's own server, reloading on every change
 	@DEBUG=true exec $(BIN)/python -m reservation_system.serve --prepare --development
 
-test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest --database sqlite
-	$(BIN)/python -m pytest --database postgresql
+worker: .venv/run ## run tasks from RabbitMQ (BROKER_URL; WORKER_CONCURRENCY processes, else 8)
+	@exec $(BIN)/python -m celery --quiet --app reservation_system.celery worker --concurrency $${WORKER_CONCURRENCY:-8} --without-gossip --without-mingle --without-heartbeat
 
-postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against a server of its own
+beat: .venv/run ## send the periodic tasks (BROKER_URL); one of it is enough
+	@exec $(BIN)/python -m celery --quiet --app reservation_system.celery beat --schedule "$$(mktemp -d)/schedule" --pidfile=
+
+test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL
+	$(BIN)/python -m pytest --database sqlite -m "not services"
+	$(BIN)/python -m pytest --database postgresql -m "not services"
+
+test-services: .venv/dev ## what needs a Redis and a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL)
+	$(BIN)/python -m pytest --database postgresql -m services
+
+postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against servers of its own
 	$(BIN)/python postman/run
 
 bench: .venv/dev ## what every request costs, into benchmarks/README.md
@@ -23,16 +32,27 @@ bench: .venv/dev ## what every request costs, into benchmarks/README.md
 bench-servers: .venv/dev ## granian against gunicorn under this service
 	$(BIN)/python -m benchmarks servers --write
 
+bench-tokens: .venv/dev ## what it costs to know who is calling
+	$(BIN)/python -m benchmarks tokens --write
+
+bench-holds: .venv/dev ## how late 10,000 holds expire by message (TEST_BROKER_URL)
+	$(BIN)/python -m benchmarks holds --write
+
+bench-kills: .venv/dev ## what 1,000 random kills lose (TEST_BROKER_URL)
+	$(BIN)/python -m benchmarks kills --write
+
 bench-smoke: .venv/dev ## the benchmark in under a minute, written nowhere
 	$(BIN)/python -m benchmarks --quick
 
-lint: .venv/dev ## formatting, lint, types, spelling, missing migrations, the schema
+lint: .venv/dev ## formatting, lint, types, spelling, missing migrations, the schema, known vulnerabilities
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/typos
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/python .ci/audit.py requirements.txt
+	$(BIN)/python .ci/audit.py requirements-tracing.txt
 
 format: .venv/dev ## put the code in order
 	$(BIN)/ruff format
@@ -40,6 +60,7 @@ format: .venv/dev ## put the code in order
 
 requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-tracing.in -o requirements-tracing.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 .venv/run: requirements.txt
@@ -48,7 +69,7 @@ requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt
+.venv/dev: .venv/run requirements-dev.txt requirements-tracing.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
@@ -56,4 +77,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev test postman bench bench-servers bench-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services postman bench bench-servers bench-tokens bench-holds bench-kills bench-smoke lint format requirements
