@@ -281,7 +281,7 @@ def _resolve(target: SplitResult, deadline: Deadline) -> list[Address]:
     In a thread, because the system's resolver knows no time-out of ours.
     """
     found: list[str] = []
-    is_known = threading.Event()
+    is_known, lookups = threading.Event(), LOOKUPS
 
     def ask() -> None:
         try:
@@ -289,10 +289,10 @@ def _resolve(target: SplitResult, deadline: Deadline) -> list[Address]:
                 entries = socket.getaddrinfo(_host(target), None, type=socket.SOCK_STREAM)
                 found.extend(str(entry[4][0]) for entry in entries)
         finally:
-            LOOKUPS.release()
+            lookups.release()
             is_known.set()
 
-    if not LOOKUPS.acquire(timeout=deadline.left()):
+    if not lookups.acquire(timeout=deadline.left()):
         raise TimeoutError
     threading.Thread(target=ask, daemon=True).start()
     if not is_known.wait(deadline.left()):
