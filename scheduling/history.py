@@ -6,6 +6,7 @@ from django.db import connection
 
 from . import errors
 from .models import ReservationEvent
+from .models.events import LAST_TRANSACTION
 
 
 class Page(NamedTuple):
@@ -45,9 +46,9 @@ def _require_reached(position: tuple[int, int]) -> None:
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        [next_transaction] = cursor.fetchone()
-    if position[0] > next_transaction:
+        cursor.execute(f"SELECT {LAST_TRANSACTION}")
+        [last_transaction] = cursor.fetchone()
+    if position[0] > last_transaction:
         raise errors.InvalidInput(
             field="after",
             code="unknown_position",

@@ -6,6 +6,12 @@ from django.db import connection, models
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
+# Of PostgreSQL: the highest number of any that this database has come to.
+LAST_TRANSACTION = (
+    "GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())"
+    "::text::bigint"
+)
+
 
 class EventQuerySet(models.QuerySet["ReservationEvent"]):
     def settled(self) -> Self:
@@ -25,12 +31,7 @@ class EventQuerySet(models.QuerySet["ReservationEvent"]):
         """Of transactions that this database has not come to: it was restored from a dump."""
         if connection.vendor != "postgresql":
             return self.none()
-        last_transaction = RawSQL(
-            "GREATEST(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id_if_assigned())"
-            "::text::bigint",
-            [],
-        )
-        return self.filter(transaction_id__gt=last_transaction)
+        return self.filter(transaction_id__gt=RawSQL(LAST_TRANSACTION, []))  # noqa: S611  ours
 
     def after(self, position: tuple[int, int] | None) -> Self:
         if position is None:
