@@ -431,8 +431,13 @@ def is_well(server):
 def folder_of_worker(server):
     """Where its files are mapped from: it was given the folder after it was started."""
     worker = min(children_of(server.process.pid))
-    maps = Path(f"/proc/{worker}/maps").read_text()
-    [folder] = {Path(line.split()[-1]).parent for line in maps.splitlines() if ".db" in line}
+
+    def folders():
+        maps = Path(f"/proc/{worker}/maps").read_text().splitlines()
+        return {Path(line.split()[-1]).parent for line in maps if ".db" in line}
+
+    wait_until(folders)  # it may still be starting, when the other has answered
+    [folder] = folders()
     return folder
 
 
