@@ -7,6 +7,7 @@ env = environ.Env()
 HOST = "127.0.0.1"
 PORT = env.int("PORT")
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY")
+METRICS_FOLDER = ""
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "benchmarks.empty_view.urls"
