@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from . import errors, policy
 from .calendars import Window
-from .models import Provider, Reservation, Timeslot, TimeslotRow
+from .models import Provider, ProviderState, Reservation, Timeslot, TimeslotRow
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,17 @@ class Page(NamedTuple):
 
     timeslots: list[TimeslotRow]
     goes_on_at: TimeslotRow | None
+
+
+class Basis(NamedTuple):
+    """What a provider's list was made from, in numbers. As long as it holds, so does the list."""
+
+    notice: int  # seconds
+    holds_until: int  # microseconds since 1970
+    version: int
+    availability_version: int
+    settled_before: int
+    events_since: int
 
 
 def publish(
@@ -44,10 +55,8 @@ def publish(
         with transaction.atomic():
             # One publisher at a time for each provider: two that overlap would wait for each
             # other inside the exclusion constraint until one is shot as a deadlock.
-            provider = Provider.objects.select_for_update(no_key=True).get(pk=provider_id)
+            provider = _lock(provider_id)
             timeslots = Timeslot.objects.publish(provider, windows, skip=skip)
-    except Provider.DoesNotExist:
-        raise errors.ProviderNotFound from None
     except IntegrityError as clash:
         if not any(name in str(clash) for name in Timeslot.OVERLAP_CONSTRAINTS):
             raise
@@ -79,11 +88,9 @@ def withdraw(
     """
     now = timezone.now()
     with transaction.atomic():
-        provider = Provider.objects.select_for_update(no_key=True).filter(pk=provider_id).first()
-        if provider is None:
-            raise errors.ProviderNotFound
+        provider = _lock(provider_id)
         # Locked, so that a reserve or a move that meets this waits, and finds them gone.
-        timeslots = _lock(provider_id, window, timeslot_ids)
+        timeslots = _lock_timeslots(provider_id, window, timeslot_ids)
         if not timeslots:
             return Withdrawn([], [])
         starts = {
@@ -132,11 +139,14 @@ def list_bookable(
     start_before: datetime | None,
     goes_on_at: tuple[datetime, int] | None,
     limit: int,
-) -> Page:
-    """The provider's free timeslots that start at least the notice period ahead, oldest first."""
+) -> tuple[Page, Basis]:
+    """The provider's free timeslots that start at least the notice period ahead, oldest first.
+
+    Raises ProviderNotFound.
+    """
     now = timezone.now()
     earliest_start = policy.earliest_start(now)
-    found = Timeslot.objects.bookable(
+    bookable = Timeslot.objects.bookable(
         provider_id=provider_id,
         # No two start together, so the start alone says where a page begins.
         start_from=max(goes_on_at[0] if goes_on_at else start_from or now, earliest_start),
@@ -144,9 +154,23 @@ def list_bookable(
         limit=limit + 1,
         now=now,
     )
-    if found is None:
+    if bookable is None:
         raise errors.ProviderNotFound
-    return _page(found, limit)
+    found, state, next_lapse = bookable
+    # The clock alone changes it when its first timeslot comes too close, or when a hold lapses.
+    turns = [policy.last_listed(row.start_time) for row in found[:1]]
+    turns += [next_lapse] if next_lapse else []
+    holds_until = _microseconds(min(turns, default=THE_END_OF_TIME))
+    basis = Basis(policy.notice_seconds(), holds_until, *state)
+    return _page(found, limit), basis
+
+
+def still_holds(basis: Basis, *, provider_id: int) -> bool:
+    """Whether the list that was made from it is the same still, by one cheap statement."""
+    notice, holds_until, *state = basis
+    if notice != policy.notice_seconds() or holds_until < _microseconds(timezone.now()):
+        return False
+    return Provider.objects.is_still(ProviderState(*state), provider_id)
 
 
 def find_timeslots(
@@ -173,11 +197,22 @@ def find_timeslots(
     return _page(found, limit)
 
 
+def _microseconds(moment: datetime) -> int:
+    return (moment - policy.EPOCH) // timedelta(microseconds=1)
+
+
 def _page(found: list[TimeslotRow], limit: int) -> Page:
     return Page(found[:limit], goes_on_at=found[limit] if len(found) > limit else None)
 
 
-def _lock(
+def _lock(provider_id: int) -> Provider:
+    provider = Provider.objects.lock_availability(provider_id)
+    if provider is None:
+        raise errors.ProviderNotFound
+    return provider
+
+
+def _lock_timeslots(
     provider_id: int,
     window: tuple[datetime, datetime] | None,
     timeslot_ids: Collection[int] | None,

@@ -31,6 +31,15 @@ def earliest_start(now: datetime) -> datetime:
     return now + settings.NOTICE
 
 
+def last_listed(start_time: datetime) -> datetime:
+    """Until when a timeslot is bookable, that very moment included."""
+    return start_time - settings.NOTICE
+
+
+def notice_seconds() -> int:
+    return settings.NOTICE // timedelta(seconds=1)
+
+
 def earliest_reservable_start(now: datetime) -> datetime:
     """As earliest_start, less the grace for people who were filling in the form."""
     return earliest_start(now) - settings.NOTICE_GRACE

@@ -12,8 +12,10 @@ from hashlib import sha256
 from django.http import HttpResponse, HttpResponseNotModified
 from django.utils.http import http_date, parse_etags, parse_http_date_safe
 from rest_framework.request import Request
-from rest_framework.response import Response
 
+from .wire import Response
+
+NUMBERS = re.compile(r'"(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17}))*"')
 A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
 
 
@@ -28,6 +30,24 @@ def versions_to_match(request: Request) -> Collection[int] | None:
         return None
     tags = [A_VERSION.fullmatch(tag) for tag in parse_etags(given)]
     return {int(tag[1]) for tag in tags if tag}
+
+
+def tag_of(numbers: Collection[int]) -> str:
+    return f'"{".".join(map(str, numbers))}"'
+
+
+def numbers_seen(request: Request, count: int) -> list[int] | None:
+    """The first tag of so many numbers in If-None-Match."""
+    if "HTTP_IF_NONE_MATCH" not in request.META:
+        return None
+    for tag in _strong(parse_etags(request.META["HTTP_IF_NONE_MATCH"])):
+        if NUMBERS.fullmatch(tag) and tag.count(".") == count - 1:
+            return [int(number) for number in tag[1:-1].split(".")]
+    return None
+
+
+def not_modified(tag: str, cache_control: str) -> Response:
+    return Response(status=304, headers={"ETag": tag, "Cache-Control": cache_control})
 
 
 def tagged(request: Request, body: object, version: int) -> Response:

@@ -239,7 +239,7 @@ def test_it_costs_the_same_statements_however_many_timeslots(
         answer = publish(api, provider, start_time.isoformat(), end_time.isoformat())
     assert len(starts(answer)) == timeslots
     kinds = [statement["sql"].split()[0] for statement in statements]
-    assert (kinds[0], kinds[1], kinds[-1]) == ("SAVEPOINT", "SELECT", "RELEASE")
+    assert (kinds[0], kinds[1], kinds[-1]) == ("SAVEPOINT", "UPDATE", "RELEASE")
 
 
 def test_a_refusal_costs_the_same_however_many_timeslots_clash(api, clock):

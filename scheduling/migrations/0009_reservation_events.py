@@ -53,9 +53,13 @@ END $$
 def forward(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("ALTER TABLE scheduling_reservation ADD COLUMN transaction_id bigint")
+        schema_editor.execute(
+            "ALTER TABLE scheduling_reservation"
+            " ALTER transaction_id SET DEFAULT pg_current_xact_id()::text::bigint"
+        )
         schema_editor.execute(IN_ORDER)
         schema_editor.execute(
-            "CREATE TRIGGER scheduling_history_in_order BEFORE INSERT OR UPDATE"
+            "CREATE TRIGGER scheduling_history_in_order BEFORE UPDATE"
             " ON scheduling_reservation"
             " FOR EACH ROW EXECUTE FUNCTION scheduling_history_in_order()"
         )

@@ -5,9 +5,9 @@ from .answers import StoredAnswer
 from .events import ReservationEvent
 from .links import CalendarLink
 from .notifications import Notification
-from .people import Client, Person, Provider, ProviderRow
+from .people import Client, Person, Provider, ProviderRow, ProviderState
 from .readers import EventReader
-from .reservations import Reservation
+from .reservations import Reservation, ReservationRow
 from .timeslots import Timeslot, TimeslotRow
 from .webhooks import Webhook, WebhookAttempt, WebhookDelivery
 
@@ -19,8 +19,10 @@ __all__ = [
     "Person",
     "Provider",
     "ProviderRow",
+    "ProviderState",
     "Reservation",
     "ReservationEvent",
+    "ReservationRow",
     "ServiceToken",
     "SignIn",
     "StoredAnswer",

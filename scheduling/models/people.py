@@ -10,6 +10,24 @@ from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from .sql import fetch
 
+MOST_EVENTS_SINCE = 1000
+# What has happened to a provider's reservations since, see ProviderState.
+EVENTS_SINCE = {
+    "postgresql": """SELECT 1 FROM scheduling_reservationevent event
+                         WHERE event.provider_id = provider.id AND event.transaction_id >= {}""",
+    "sqlite": """SELECT 1 FROM scheduling_reservationevent event
+                         WHERE event.provider_id = provider.id AND event.id > {}""",
+}
+SETTLED_BEFORE = {
+    "postgresql": "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    "sqlite": """COALESCE((SELECT MAX(id) FROM scheduling_reservationevent event
+                         WHERE event.provider_id = provider.id AND transaction_id = 1), 0)""",
+}
+# Not in a database that was restored elsewhere: its transactions are numbered anew.
+HAS_REACHED = {
+    "postgresql": "pg_snapshot_xmax(pg_current_snapshot())::text::bigint >= %s",
+    "sqlite": "%s >= 0",
+}
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -60,7 +78,48 @@ class ProviderRow(NamedTuple):
     key: str
 
 
+class ProviderState(NamedTuple):
+    """What a provider's timeslots and reservations were at, so that any change since can be told.
+
+    The last two are of the history. PostgreSQL: how many events there were of the transactions from
+    `settled_before` on, which had begun or were still to begin; whatever is committed later is one
+    of those. SQLite: the last event, and none after it.
+    """
+
+    version: int
+    availability_version: int
+    settled_before: int
+    events_since: int
+
+
 class ProviderQuerySet(models.QuerySet["Provider"]):
+    def is_still(self, state: ProviderState, provider_id: int) -> bool:
+        """Whether nothing of this provider has changed since; one look into two indexes."""
+        version, availability_version, settled_before, events_since = state
+        if events_since > MOST_EVENTS_SINCE:  # made up: it would cost something to find that out
+            return False
+        sql = f"""
+            SELECT 1 FROM scheduling_provider provider
+             WHERE provider.id = %s AND version = %s AND availability_version = %s
+               AND (SELECT COUNT(*) FROM (
+                        {EVENTS_SINCE[connection.vendor].format("%s")} LIMIT %s) AS since) = %s
+               AND {HAS_REACHED[connection.vendor]}
+            """  # noqa: S608  no text from outside
+        params = [provider_id, version, availability_version, settled_before]
+        params += [events_since + 1, events_since, settled_before]
+        return bool(fetch(sql, params, moments=()))
+
+    def lock_availability(self, provider_id: int) -> "Provider | None":
+        """Until commit nobody else publishes or withdraws anything of this provider's; counted as a
+        change. None when there is no such provider."""
+        sql = """
+            UPDATE scheduling_provider SET availability_version = availability_version + 1
+             WHERE id = %s RETURNING first_name, last_name
+            """
+        for first_name, last_name in fetch(sql, [provider_id], moments=()):
+            return Provider(pk=provider_id, first_name=first_name, last_name=last_name)
+        return None
+
     def by_name(self, *, begins: str, goes_on_at: tuple[str, int], limit: int) -> list[ProviderRow]:
         """Those whose name begins so, be it said with the last name first or with the first.
 
@@ -97,6 +156,9 @@ class ProviderQuerySet(models.QuerySet["Provider"]):
 
 class Provider(Person):
     """Publishes when they work."""
+
+    # Counts what was published and withdrawn.
+    availability_version = models.IntegerField(db_default=0, editable=False)
 
     objects = ProviderQuerySet.as_manager()
 

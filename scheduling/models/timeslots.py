@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple, Self
 
 from django.db import connection, models
@@ -11,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from scheduling.calendars import Window
 
-from .people import Provider
+from .people import EVENTS_SINCE, MOST_EVENTS_SINCE, SETTLED_BEFORE, Provider, ProviderState
 from .sql import fetch
 
 
@@ -68,36 +69,24 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
         start_before: datetime,
         limit: int,
         now: datetime,
-    ) -> list[TimeslotRow] | None:
-        """The provider's free timeslots that start in [start_from, start_before), oldest first.
+    ) -> tuple[list[TimeslotRow], ProviderState, datetime | None] | None:
+        """The provider's free timeslots that start in [start_from, start_before), oldest first;
+        what they were found at; and when the next hold among them lapses.
 
         None when there is no such provider. What is taken is asked once for the whole span, not
         once for each timeslot. A lapsed hold takes nothing, whether or not a sweep has run.
         """
-        sql = """
-            SELECT timeslot.id, provider.id, provider.first_name, provider.last_name,
-                   timeslot.start_time, timeslot.end_time
-              FROM scheduling_provider provider
-              LEFT JOIN (
-                    SELECT id, start_time, end_time
-                      FROM scheduling_timeslot
-                     WHERE provider_id = %s AND start_time >= %s AND start_time < %s
-                       AND id NOT IN (
-                            SELECT timeslot_id FROM scheduling_reservation
-                             WHERE provider_id = %s AND start_time >= %s AND start_time < %s
-                               AND status IN ('held', 'confirmed')
-                               AND (status = 'confirmed' OR expires_at >= %s))
-                     ORDER BY start_time
-                     LIMIT %s
-                   ) timeslot ON TRUE
-             WHERE provider.id = %s
-             ORDER BY timeslot.start_time
-            """
         span = [provider_id, start_from, start_before]
-        found = fetch(sql, [*span, *span, now, limit, provider_id], moments=(4, 5))
-        if not found:
+        sql = _bookable(connection.vendor)
+        rows = fetch(sql, [*span, now, provider_id, *span, limit], moments=(1, 2, 5))
+        if not rows:
             return None
-        return [TimeslotRow._make(row) for row in found if row[0] is not None]
+        _, _, _, first_name, last_name, next_lapse, *state = rows[0]
+        found = [
+            TimeslotRow._make((row[0], provider_id, first_name, last_name, row[1], row[2]))
+            for row in rows[1:]
+        ]
+        return found, ProviderState(*state), next_lapse
 
     def find(
         self,
@@ -204,6 +193,34 @@ class Timeslot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.start_time:%Y-%m-%d %H:%M} UTC"
+
+
+@cache
+def _bookable(vendor: str) -> str:
+    settled_before = SETTLED_BEFORE[vendor]
+    return f"""
+            WITH taken AS (
+                SELECT timeslot_id, status, expires_at FROM scheduling_reservation
+                 WHERE provider_id = %s AND start_time >= %s AND start_time < %s
+                   AND status IN ('held', 'confirmed')
+                   AND (status = 'confirmed' OR expires_at >= %s)
+            )
+            SELECT NULL AS id, NULL AS start_time, NULL AS end_time, first_name, last_name,
+                   (SELECT MIN(expires_at) FROM taken WHERE status = 'held'),
+                   version, availability_version, {settled_before},
+                   (SELECT COUNT(*) FROM (
+                        {EVENTS_SINCE[vendor].format(settled_before)}
+                         LIMIT {MOST_EVENTS_SINCE + 1}) AS since)
+              FROM scheduling_provider provider WHERE provider.id = %s
+             UNION ALL
+            SELECT id, start_time, end_time, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM (
+                SELECT id, start_time, end_time FROM scheduling_timeslot
+                 WHERE provider_id = %s AND start_time >= %s AND start_time < %s
+                   AND id NOT IN (SELECT timeslot_id FROM taken)
+                 ORDER BY start_time
+                 LIMIT %s) AS free
+             ORDER BY start_time NULLS FIRST
+            """  # noqa: S608  no text from outside
 
 
 _PIECES_ON_POSTGRESQL = """pieces (start_time, end_time) AS (

@@ -62,6 +62,7 @@ list_bookable = operation(
     tag="client",
     query=BookableQuery,
     is_paged=True,
+    is_tagged=True,
     answer=AVAILABLE,
     example={"available timeslots": [TIMESLOT]},
     refusals=(errors.ProviderNotFound,),
