@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
-from rest_framework.decorators import api_view, authentication_classes
+from rest_framework.decorators import authentication_classes
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
@@ -18,6 +18,7 @@ from scheduling import errors, expiry, relay, tokens
 from scheduling import metrics as counted
 from scheduling.authentication import BearerAuthentication, Caller
 from scheduling.models import ServiceToken
+from scheduling.views.endpoint import endpoint
 
 REMEMBERED_FOR = 3600.0  # seconds
 
@@ -84,7 +85,7 @@ class FromTheDatabase(Collector):
 
 
 @extend_schema(exclude=True)
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 @authentication_classes([EvenWithoutDatabase])
 def metrics(request: Request) -> HttpResponse:
     asked = CollectorRegistry()

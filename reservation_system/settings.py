@@ -50,6 +50,11 @@ DATABASES = {
 }
 
 HAS_DATABASE_SERVER = DATABASES["default"]["ENGINE"].endswith("postgresql")
+# Of each worker: requests at a time, requests that may wait for that (some 50 ms), and threads: for
+# both, and some that are free to refuse the rest or to wait for a body.
+WORKER_PLACES = 4
+WORKER_ROOM = 64
+WORKER_THREADS = WORKER_PLACES + WORKER_ROOM + 16
 IS_FOR_THIS_MACHINE_ALONE = set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
 AUTHENTICATION = env.str("AUTHENTICATION", default="")
 if AUTHENTICATION not in ("", "open", "required"):
@@ -264,13 +269,15 @@ MIDDLEWARE = [
     "reservation_system.middleware.PagePolicy",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "reservation_system.middleware.Gate",
+    "scheduling.throttling.RateLimitFields",
+    # What is asked most goes from here straight to its view.
+    "reservation_system.middleware.BookingLane",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    # People with a browser session are found on the admin pages only; the API pays for none of it.
+    # People with a browser session are found on the admin pages only.
     "reservation_system.middleware.AdminSessions",
     "reservation_system.middleware.AdminAuthentication",
     "reservation_system.middleware.AdminMessages",
-    "scheduling.throttling.RateLimitFields",
     "axes.middleware.AxesMiddleware",
 ]
 

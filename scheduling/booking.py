@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from . import errors, policy
-from .models import Client, Provider, Reservation, Timeslot
+from .models import Client, Provider, Reservation, ReservationRow, Timeslot
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Page(NamedTuple):
     goes_on_at: tuple[datetime, int] | None
 
 
-def reserve(*, client_id: int, timeslot_id: int) -> Reservation:
+def reserve(*, client_id: int, timeslot_id: int) -> ReservationRow:
     """Hold a timeslot for a client until the hold's deadline."""
     now = timezone.now()
     reservation = _hold(client_id, timeslot_id, now)
@@ -42,7 +42,7 @@ def reserve(*, client_id: int, timeslot_id: int) -> Reservation:
     return reservation
 
 
-def confirm(*, client_id: int, reservation_id: int) -> Reservation:
+def confirm(*, client_id: int, reservation_id: int) -> ReservationRow:
     """Make a hold firm; at its deadline itself that is still possible."""
     now = timezone.now()
     reservation = Reservation.objects.confirm(
@@ -156,7 +156,7 @@ def list_reservations(
     )
 
 
-def _hold(client_id: int, timeslot_id: int, now: datetime) -> Reservation | None:
+def _hold(client_id: int, timeslot_id: int, now: datetime) -> ReservationRow | None:
     try:
         return Reservation.objects.hold(
             client_id=client_id,
@@ -172,7 +172,7 @@ def _hold(client_id: int, timeslot_id: int, now: datetime) -> Reservation | None
         raise errors.TimeslotNotFound from None  # withdrawn while the statement ran
 
 
-def _take_over(client_id: int, timeslot_id: int, now: datetime) -> Reservation:
+def _take_over(client_id: int, timeslot_id: int, now: datetime) -> ReservationRow:
     """Say why the timeslot is refused, or hold it in place of an overdue hold.
 
     Such a hold has no effect, but until it is written down as expired it is in the index that

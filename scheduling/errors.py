@@ -267,6 +267,13 @@ class Unavailable(Refusal):
     wait = 2
 
 
+class Overloaded(Refusal):
+    status_code = 503
+    default_code = "overloaded"
+    default_detail = "More is asked than can be answered in time. Try again in a moment."
+    wait = 1
+
+
 _FRAMEWORK_CODES = {"permission_denied": "not_permitted"}
 _FRAMEWORK_REFUSALS: dict[type[exceptions.APIException], str] = {
     exceptions.NotAuthenticated: "Send an access token: Authorization: Bearer ...",

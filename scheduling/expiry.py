@@ -12,6 +12,7 @@ from .models import (
     Notification,
     Provider,
     Reservation,
+    ReservationRow,
     SignIn,
     StoredAnswer,
     TimeslotRow,
@@ -39,7 +40,7 @@ def expire_overdue(*, should_stop: Callable[[], bool] = lambda: False) -> list[T
     meet, and one that is stopped between batches leaves the rest to the next.
     """
     now = timezone.now()
-    expired: list[Reservation] = []
+    expired: list[ReservationRow] = []
     while not should_stop():
         batch = Reservation.objects.expire_oldest(limit=BATCH, now=now)
         expired += batch
@@ -52,7 +53,7 @@ def expire_overdue(*, should_stop: Callable[[], bool] = lambda: False) -> list[T
     return released
 
 
-def expire_hold(*, reservation_id: int) -> Reservation | None:
+def expire_hold(*, reservation_id: int) -> ReservationRow | None:
     """Write down that this hold ran out, if it did and nobody has yet; otherwise do nothing.
 
     None for what is not overdue: confirmed, cancelled, expired, not yet due or unknown.
@@ -88,7 +89,7 @@ def purge() -> dict[str, int]:
     return purged
 
 
-def _released(expired: list[Reservation], earliest_start: datetime) -> list[TimeslotRow]:
+def _released(expired: list[ReservationRow], earliest_start: datetime) -> list[TimeslotRow]:
     bookable = [reservation for reservation in expired if reservation.start_time >= earliest_start]
     providers = Provider.objects.in_bulk({reservation.provider_id for reservation in bookable})
     return [

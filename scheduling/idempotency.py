@@ -8,10 +8,10 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
-from rest_framework.response import Response
 
-from . import errors, retries, wire
+from . import errors, retries
 from .authentication import caller_of
+from .wire import JSONRenderer, Response
 
 # A string of RFC 8941; without the quotes too, as most callers send it.
 QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"')
@@ -53,8 +53,8 @@ def once(view: Callable[[Request], Response]) -> Callable[[Request], HttpRespons
 
 def _answer(response: Response) -> retries.Answer:
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
-    headers["Content-Type"] = wire.JSONRenderer.media_type
-    return retries.Answer(response.status_code, headers, wire.encode(response.data))
+    headers["Content-Type"] = JSONRenderer.media_type
+    return retries.Answer(response.status_code, headers, response.content)
 
 
 def _read(given: str) -> str:

@@ -6,9 +6,9 @@ from functools import wraps
 from prometheus_client import Counter
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from . import errors
+from .wire import Response
 
 View = Callable[[Request], Response]
 

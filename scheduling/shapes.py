@@ -13,6 +13,7 @@ from .models import (
     ProviderRow,
     Reservation,
     ReservationEvent,
+    ReservationRow,
     TimeslotRow,
     Webhook,
     WebhookDelivery,
@@ -60,7 +61,7 @@ def timeslot_shapes(
     ]
 
 
-def reservation_shape(reservation: Reservation) -> dict[str, Any]:
+def reservation_shape(reservation: Reservation | ReservationRow) -> dict[str, Any]:
     return {
         "reservation_id": reservation.pk,
         "timeslot_id": reservation.timeslot_id,

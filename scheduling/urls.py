@@ -1,10 +1,16 @@
-"""The seven addresses of the contract, those that were added, and three to sign in and out."""
+"""The seven addresses of the contract, those that were added, and three to sign in and out.
+
+Looked through from the top: those that are asked for most come first.
+"""
 
 from django.urls import path
 
 from .views import auth, client, events, provider, webhooks
 
 urlpatterns = [
+    path("client/getProviderAvailability", client.list_bookable),
+    path("client/reserve", client.reserve),
+    path("client/confirm", client.confirm),
     path("provider/create", provider.create_provider),
     path("provider/availability", provider.provider_availability),
     path("provider/profile", provider.provider_profile),
@@ -16,9 +22,6 @@ urlpatterns = [
     path("provider/calendar.ics", provider.provider_calendar),
     path("provider/expiredReservations", provider.expire),
     path("client/create", client.create_client),
-    path("client/getProviderAvailability", client.list_bookable),
-    path("client/reserve", client.reserve),
-    path("client/confirm", client.confirm),
     path("client/reschedule", client.reschedule),
     path("client/cancel", client.client_cancel),
     path("client/profile", client.client_profile),

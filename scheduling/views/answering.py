@@ -5,10 +5,10 @@ from typing import Any
 
 from django.http import QueryDict
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from scheduling.fields import CursorField
+from scheduling.wire import Response
 
 
 def valid(given: Serializer[Any]) -> dict[str, Any]:

@@ -1,18 +1,19 @@
 """Under /auth."""
 
-from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.decorators import authentication_classes, permission_classes
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from scheduling import accounts, authentication, openapi, permissions
 from scheduling.serializers import RefreshInput, SignInInput
 from scheduling.shapes import pair_shape
+from scheduling.wire import Response
 
 from . import answering
+from .endpoint import endpoint
 
 
 @openapi.auth.sign_in
-@api_view(["POST"])
+@endpoint(["POST"])
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def sign_in(request: Request) -> Response:
@@ -22,7 +23,7 @@ def sign_in(request: Request) -> Response:
 
 
 @openapi.auth.refresh
-@api_view(["POST"])
+@endpoint(["POST"])
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def refresh(request: Request) -> Response:
@@ -31,7 +32,7 @@ def refresh(request: Request) -> Response:
 
 
 @openapi.auth.sign_out
-@api_view(["POST"])
+@endpoint(["POST"])
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def sign_out(request: Request) -> Response:

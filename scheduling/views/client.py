@@ -1,13 +1,11 @@
 """Under /client."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
-from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.decorators import authentication_classes, permission_classes
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from scheduling import (
     availability,
@@ -20,6 +18,7 @@ from scheduling import (
     permissions,
     preconditions,
 )
+from scheduling.availability import Basis
 from scheduling.models import Client, Reservation
 from scheduling.serializers import (
     BookableQuery,
@@ -34,37 +33,49 @@ from scheduling.serializers import (
     ReserveInput,
 )
 from scheduling.shapes import client_shape, in_zone, reservation_shape, timeslot_shapes
+from scheduling.wire import Response
 
 from . import answering, parties
+from .endpoint import endpoint
 
 Party = Reservation.Party
+REVALIDATED = "no-cache"  # kept, but asked about before each use
 
 
 @openapi.client.create
-@api_view(["POST"])
+@endpoint(["POST"])
 @idempotency.once
 def create_client(request: Request) -> Response:
     return Response(client_shape(parties.create_person(request, Client)), status=201)
 
 
 @openapi.client.list_bookable
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def list_bookable(request: Request) -> Response:
     query = answering.valid(BookableQuery(data=request.query_params.dict()))
-    return _timeslots(request, availability.list_bookable, query)
+    zone = query.pop("time_zone")
+    seen = preconditions.numbers_seen(request, len(Basis._fields))
+    if seen and availability.still_holds(Basis(*seen), provider_id=query["provider_id"]):
+        return preconditions.not_modified(preconditions.tag_of(seen), REVALIDATED)
+    page, basis = availability.list_bookable(**query)
+    response = _timeslots(request, page, zone)
+    response["ETag"] = preconditions.tag_of(basis)
+    response["Cache-Control"] = REVALIDATED
+    return response
 
 
 @openapi.client.find_timeslots
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def find_timeslots(request: Request) -> Response:
     query = answering.valid(FindQuery(data=request.query_params.dict()))
     minutes = query.pop("slot_minutes")
     query["slot"] = timedelta(minutes=minutes) if minutes else None
-    return _timeslots(request, availability.find_timeslots, query)
+    zone = query.pop("time_zone")
+    return _timeslots(request, availability.find_timeslots(**query), zone)
 
 
 @openapi.client.reserve
-@api_view(["POST"])
+@endpoint(["POST"])
 @idempotency.once
 @outcomes.counted(metrics.RESERVES, "held")
 def reserve(request: Request) -> Response:
@@ -76,7 +87,7 @@ def reserve(request: Request) -> Response:
 
 
 @openapi.client.confirm
-@api_view(["PUT"])
+@endpoint(["PUT"])
 @idempotency.once
 @outcomes.counted(metrics.CONFIRMS, "confirmed")
 def confirm(request: Request) -> Response:
@@ -87,7 +98,7 @@ def confirm(request: Request) -> Response:
 
 
 @openapi.client.reschedule
-@api_view(["PUT"])
+@endpoint(["PUT"])
 @idempotency.once
 def reschedule(request: Request) -> Response:
     asked = answering.valid(RescheduleInput(data=request.data))
@@ -98,7 +109,7 @@ def reschedule(request: Request) -> Response:
 
 
 @openapi.client.cancel
-@api_view(["PUT"])
+@endpoint(["PUT"])
 @idempotency.once
 def client_cancel(request: Request) -> Response:
     return parties.cancel(request, Party.CLIENT, ClientCancelInput)
@@ -106,44 +117,40 @@ def client_cancel(request: Request) -> Response:
 
 @openapi.client.profile
 @openapi.client.change_profile
-@api_view(["GET", "HEAD", "PUT"])
+@endpoint(["GET", "HEAD", "PUT"])
 @idempotency.once
 def client_profile(request: Request) -> Response:
     return parties.profile(request, Client, ClientProfileQuery, ClientProfileInput)
 
 
 @openapi.client.reservation
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def client_reservation(request: Request) -> Response:
     return parties.reservation(request, Party.CLIENT, ClientReservationQuery)
 
 
 @openapi.client.reservations
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def client_reservations(request: Request) -> Response:
     return parties.reservations(request, Party.CLIENT, ClientReservationsQuery)
 
 
 @openapi.client.make_calendar_link
 @openapi.client.revoke_calendar_link
-@api_view(["POST", "DELETE"])
+@endpoint(["POST", "DELETE"])
 def client_calendar_link(request: Request) -> Response:
     return parties.calendar_link(request, Party.CLIENT, ClientProfileQuery)
 
 
 @openapi.client.calendar
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 @authentication_classes([])
 @permission_classes([])
 def client_calendar(request: Request) -> HttpResponse:
     return parties.calendar(request, Party.CLIENT)
 
 
-def _timeslots(
-    request: Request, verb: Callable[..., availability.Page], query: dict[str, Any]
-) -> Response:
-    zone = query.pop("time_zone")
-    page = verb(**query)
+def _timeslots(request: Request, page: availability.Page, zone: ZoneInfo | None) -> Response:
     more = page.goes_on_at
     return answering.page(
         request,

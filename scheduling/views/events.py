@@ -1,19 +1,19 @@
 """/events."""
 
-from rest_framework.decorators import api_view
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from scheduling import history, openapi, permissions
 from scheduling.fields import CursorField
 from scheduling.serializers import EventsQuery
 from scheduling.shapes import event_shape
+from scheduling.wire import Response
 
 from . import answering
+from .endpoint import endpoint
 
 
 @openapi.events.events
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def events(request: Request) -> Response:
     query = answering.valid(EventsQuery(data=request.query_params.dict()))
     provider_id, client_id = permissions.whose(

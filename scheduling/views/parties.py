@@ -4,7 +4,6 @@ from typing import Any, TypeVar
 
 from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from scheduling import (
@@ -26,6 +25,7 @@ from scheduling.shapes import (
     profile_shape,
     reservation_shape,
 )
+from scheduling.wire import Response
 
 from . import answering
 

@@ -1,9 +1,8 @@
 """Under /provider."""
 
 from django.http import HttpResponse
-from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.decorators import authentication_classes, permission_classes
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from scheduling import availability, calendars, expiry, idempotency, openapi, people, permissions
 from scheduling.models import Provider, Reservation
@@ -18,14 +17,16 @@ from scheduling.serializers import (
     availability_form,
 )
 from scheduling.shapes import provider_row_shape, provider_shape, reservation_shape, timeslot_shapes
+from scheduling.wire import Response
 
 from . import answering, parties
+from .endpoint import endpoint
 
 Party = Reservation.Party
 
 
 @openapi.provider.create
-@api_view(["POST"])
+@endpoint(["POST"])
 @idempotency.once
 def create_provider(request: Request) -> Response:
     return Response(provider_shape(parties.create_person(request, Provider)), status=201)
@@ -33,7 +34,7 @@ def create_provider(request: Request) -> Response:
 
 @openapi.provider.publish
 @openapi.provider.withdraw
-@api_view(["POST", "DELETE"])
+@endpoint(["POST", "DELETE"])
 @idempotency.once
 def provider_availability(request: Request) -> Response:
     return _publish(request) if request.method == "POST" else _withdraw(request)
@@ -41,14 +42,14 @@ def provider_availability(request: Request) -> Response:
 
 @openapi.provider.profile
 @openapi.provider.change_profile
-@api_view(["GET", "HEAD", "PUT"])
+@endpoint(["GET", "HEAD", "PUT"])
 @idempotency.once
 def provider_profile(request: Request) -> Response:
     return parties.profile(request, Provider, ProviderProfileQuery, ProviderProfileInput)
 
 
 @openapi.provider.list_providers
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def list_providers(request: Request) -> Response:
     query = answering.valid(ProvidersQuery(data=request.query_params.dict()))
     page = people.list_providers(
@@ -63,19 +64,19 @@ def list_providers(request: Request) -> Response:
 
 
 @openapi.provider.reservation
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def provider_reservation(request: Request) -> Response:
     return parties.reservation(request, Party.PROVIDER, ProviderReservationQuery)
 
 
 @openapi.provider.reservations
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def provider_reservations(request: Request) -> Response:
     return parties.reservations(request, Party.PROVIDER, ProviderReservationsQuery)
 
 
 @openapi.provider.cancel
-@api_view(["PUT"])
+@endpoint(["PUT"])
 @idempotency.once
 def provider_cancel(request: Request) -> Response:
     return parties.cancel(request, Party.PROVIDER, ProviderCancelInput)
@@ -83,13 +84,13 @@ def provider_cancel(request: Request) -> Response:
 
 @openapi.provider.make_calendar_link
 @openapi.provider.revoke_calendar_link
-@api_view(["POST", "DELETE"])
+@endpoint(["POST", "DELETE"])
 def provider_calendar_link(request: Request) -> Response:
     return parties.calendar_link(request, Party.PROVIDER, ProviderProfileQuery)
 
 
 @openapi.provider.calendar
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 @authentication_classes([])
 @permission_classes([])
 def provider_calendar(request: Request) -> HttpResponse:
@@ -97,7 +98,7 @@ def provider_calendar(request: Request) -> HttpResponse:
 
 
 @openapi.provider.expire
-@api_view(["PUT"])
+@endpoint(["PUT"])
 @idempotency.once
 def expire(request: Request) -> Response:
     released = timeslot_shapes(expiry.expire_overdue())

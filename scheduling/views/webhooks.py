@@ -1,9 +1,7 @@
 """/webhooks."""
 
 from django.http import HttpResponse
-from rest_framework.decorators import api_view
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from scheduling import authentication, idempotency, openapi, permissions
 from scheduling import webhooks as hooks
@@ -17,8 +15,10 @@ from scheduling.serializers import (
     WebhooksQuery,
 )
 from scheduling.shapes import delivery_shape, webhook_shape
+from scheduling.wire import Response
 
 from . import answering
+from .endpoint import endpoint
 
 Party = Reservation.Party
 
@@ -27,7 +27,7 @@ Party = Reservation.Party
 @openapi.webhooks.list_webhooks
 @openapi.webhooks.change
 @openapi.webhooks.delete
-@api_view(["POST", "GET", "HEAD", "PUT", "DELETE"])
+@endpoint(["POST", "GET", "HEAD", "PUT", "DELETE"])
 def webhooks(request: Request) -> HttpResponse:
     if request.method == "POST":
         return _create_webhook(request)
@@ -37,7 +37,7 @@ def webhooks(request: Request) -> HttpResponse:
 
 
 @openapi.webhooks.rotate_secret
-@api_view(["PUT"])
+@endpoint(["PUT"])
 def webhook_secret(request: Request) -> Response:
     asked = answering.valid(WebhookQuery(data=request.data))
     return _with_secret(
@@ -46,7 +46,7 @@ def webhook_secret(request: Request) -> Response:
 
 
 @openapi.webhooks.test
-@api_view(["POST"])
+@endpoint(["POST"])
 @idempotency.once
 def test_webhook(request: Request) -> Response:
     asked = answering.valid(WebhookQuery(data=request.data))
@@ -55,7 +55,7 @@ def test_webhook(request: Request) -> Response:
 
 
 @openapi.webhooks.list_deliveries
-@api_view(["GET", "HEAD"])
+@endpoint(["GET", "HEAD"])
 def webhook_deliveries(request: Request) -> Response:
     query = answering.valid(DeliveriesQuery(data=request.query_params.dict()))
     [goes_on_at] = query.pop("cursor") or (None,)
@@ -65,7 +65,7 @@ def webhook_deliveries(request: Request) -> Response:
 
 
 @openapi.webhooks.replay
-@api_view(["POST"])
+@endpoint(["POST"])
 @idempotency.once
 def replay_webhook(request: Request) -> Response:
     asked = answering.valid(ReplayInput(data=request.data))
