@@ -6,4 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "reservation_system.settings")
 
-application = get_wsgi_application()
+_application = get_wsgi_application()
+
+from .admission import Admission  # noqa: E402  needs the settings
+
+application = Admission(_application)

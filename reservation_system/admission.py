@@ -1,0 +1,145 @@
+"""How many requests a worker is at, how many wait for that, and what all others are told.
+
+More at a time than there are cores to run them would only make each of them slower; so a few are
+taken, some wait their turn, and under a load that cannot be borne the rest is refused within a
+millisecond instead of being answered too late. A database connection goes with each place, not with
+each thread: threads are many, so that one can always be spared for a refusal, or wait for a body.
+"""
+
+import contextlib
+import io
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+from scheduling import errors, metrics
+
+from . import watchdog
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0  # seconds, when all that are taken hang
+# Whoever watches over the service is not turned away by its callers.
+OPERATORS = ("/healthz", "/readyz", "/metrics")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Waiter:
+    """Somebody whose turn has not come; `turn` is locked until then."""
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
+class Lane:
+    """So many places, first come first served, and so much room to wait for one."""
+
+    def __init__(self, places: int, room: int) -> None:
+        self._lock = threading.Lock()
+        self._room = room
+        self._waiting: deque[Waiter] = deque()
+        self._free = [connections.create_connection("default") for _ in range(places)]
+        for connection in self._free:
+            connection.inc_thread_sharing()  # in turn, never at once
+
+    def enter(self) -> Any | None:
+        """The connection of a place; None when there is no room to wait for one, or in vain."""
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            if len(self._waiting) >= self._room:
+                return None
+            me = Waiter()
+            self._waiting.append(me)
+        if not me.turn.acquire(timeout=PATIENCE):
+            with self._lock:
+                if me.connection is None:
+                    self._waiting.remove(me)
+        return me.connection
+
+    def leave(self, connection: Any) -> None:
+        """Handed on to who has waited longest: else whoever comes at this moment would be faster
+        than a thread that has to wake up first, and some would wait for ever."""
+        with self._lock:
+            if self._waiting:
+                next_one = self._waiting.popleft()
+                next_one.connection = connection
+                next_one.turn.release()
+            else:
+                self._free.append(connection)
+
+
+class Admission:
+    """A WSGI application around another."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self._callers = Lane(settings.WORKER_PLACES, settings.WORKER_ROOM)
+        self._operators = Lane(1, settings.WORKER_THREADS)
+        self._refused, self._told_at = 0, 0.0
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        _read_body(environ)
+        lane = self._operators if environ["PATH_INFO"] in OPERATORS else self._callers
+        connection = lane.enter()
+        if connection is None:
+            return self._refuse(start_response)
+        connections["default"] = connection
+        try:
+            answer: Any = self.application(environ, start_response)
+            try:
+                return [b"".join(answer)]
+            finally:
+                answer.close()
+        finally:
+            lane.leave(connection)
+
+    def _refuse(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Not logged one by one: that would be more of what there is too much of."""
+        metrics.count_request("none", "other", 503, 0)
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._told_at >= 1:
+            logger.warning("requests refused", extra={"refused": self._refused})
+            self._refused, self._told_at = 0, now
+        start_response("503 Service Unavailable", REFUSAL_HEADERS)
+        return [REFUSAL.content]
+
+
+REFUSAL = errors.response(errors.Overloaded())
+REFUSAL_HEADERS = [
+    *REFUSAL.items(),
+    ("Content-Length", str(len(REFUSAL.content))),
+    ("X-Content-Type-Options", "nosniff"),
+]
+
+
+def _read_body(environ: dict[str, Any]) -> None:
+    """Before a place is taken: a caller who is slow to send it keeps a thread, and no more."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal() or len(length) > 18 or not 0 < int(length) <= settings.BODY_LIMIT:
+        return
+    with watchdog.reading_a_body(), contextlib.suppress(OSError):
+        body = environ["wsgi.input"].read(int(length))
+        if len(body) == int(length):
+            environ["wsgi.input"] = io.BytesIO(body)
+            return
+    environ["wsgi.input"] = _Gone()
+
+
+class _Gone:
+    """The body of a caller who has gone before it was sent."""
+
+    def read(self, *_: Any) -> bytes:
+        raise OSError
