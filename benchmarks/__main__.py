@@ -18,8 +18,10 @@ from django.db import connection
 from . import tables
 from .holds import holds_table
 from .kills import kills_table
+from .overload import overload_table
 from .processes import WORKERS, Database
 from .rows import Rows
+from .yardsticks import Scale, yardsticks_tables
 
 README = Path(__file__).with_name("README.md")
 TABLES = {
@@ -27,6 +29,7 @@ TABLES = {
     "tokens": tables.tokens_table,
     "holds": holds_table,
     "kills": kills_table,
+    "overload": overload_table,
 }
 
 
@@ -37,7 +40,6 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into the README")
     asked = parser.parse_args()
     scale = 0.05 if asked.quick else 1
-    sizes = [1_000, 10_000] if asked.quick else [10_000, 100_000, 1_000_000]
     with Database() as database, tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         _set_up(database)
         rows, folder = Rows(database.url), Path(scratch)
@@ -45,8 +47,8 @@ def main() -> None:
         if asked.what in TABLES:
             found.append(TABLES[asked.what](database, folder, rows, scale))
         else:
-            found += tables.service_tables(database, folder, rows, scale, sizes)
-            found.append(tables.sqlite_table(folder, scale))
+            size = Scale(rounds=1, requests=0.05, past=0.01) if asked.quick else Scale()
+            found += yardsticks_tables(database, folder, rows, size)
         connection.close()
         rows.connection.close()
     text = "\n\n".join(found)

@@ -21,7 +21,7 @@ CLIENTS = 8
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the contract, and how to write the rows, and the tokens, that so many of it
+    """A request of the contract, and how to write the rows, and the headers, that so many of it
     need. `{id}` stands for the id of one of those rows."""
 
     name: str
@@ -32,13 +32,13 @@ class Request:
     body: str = ""
     clients: int = CLIENTS
     rounds: int = 1
-    tokens: Callable[[int], list[str]] = lambda _: []
+    headers: Callable[[int], list[str]] = lambda _: []
 
     def load(self, port: int, requests: int) -> Load:
         ids = self.rows(requests)
-        clients, tokens = min(self.clients, requests), self.tokens(requests)
+        clients, headers = min(self.clients, requests), self.headers(requests)
         asked = self.method, self.path, self.body
-        return Load(port, clients, requests, *asked, ids[0], len(ids), tokens)
+        return Load(port, clients, requests, *asked, ids[0], len(ids), headers)
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Cost:
     application_cpu: float = 0
     database_cpu: float = 0
     statements: int = 0
+    blocks: int = 0
 
     @property
     def per_second(self) -> float:
@@ -73,17 +74,30 @@ class Cost:
         return self.database_cpu * 1000 / len(self.latencies)
 
     @property
+    def total_ms(self) -> float:
+        return self.application_ms + self.database_ms
+
+    @property
     def statements_each(self) -> float:
         return self.statements / len(self.latencies)
 
     @property
+    def blocks_each(self) -> float:
+        return self.blocks / len(self.latencies)
+
+    @property
     def errors(self) -> int:
-        return sum(count for status, count in self.statuses.items() if status[0] != "2")
+        return sum(count for status, count in self.statuses.items() if status[0] not in "23")
 
     def _percentile(self, nth: int) -> float:
-        if len(self.latencies) == 1:
-            return self.latencies[0] * 1000
-        return quantiles(self.latencies, n=100, method="inclusive")[nth - 1] * 1000
+        return percentile(self.latencies, nth)
+
+
+def percentile(seconds: list[float], nth: int) -> float:
+    """In milliseconds."""
+    if len(seconds) == 1:
+        return seconds[0] * 1000
+    return quantiles(seconds, n=100, method="inclusive")[nth - 1] * 1000
 
 
 def through_service(
@@ -98,15 +112,18 @@ def through_service(
         if rows:
             rows.forget_statements()
         application, behind = server.cpu_seconds(), database.cpu_seconds() if database else 0
-        found = _drive(load)
+        found = drive(load)
         cost.application_cpu += server.cpu_seconds() - application
         if database:
             cost.database_cpu += database.cpu_seconds() - behind
         if rows:
-            cost.statements += rows.statements()
+            statements, blocks = rows.statements()
+            cost.statements += statements
+            cost.blocks += blocks
         cost.seconds += found["seconds"]
-        cost.latencies += found["latencies"]
-        cost.statuses.update(found["statuses"])
+        for status, latencies in found["latencies"].items():
+            cost.latencies += latencies
+            cost.statuses[status] += len(latencies)
     # Refusals are cheaper than what was asked; on SQLite they are what is counted.
     assert database is None or not cost.errors, cost.statuses
     return cost
@@ -128,10 +145,10 @@ def bare(request: Request, database: Database) -> Cost:
 
 
 def send(request: Request, server: Server, requests: int | None = None) -> dict[str, Any]:
-    return _drive(request.load(server.port, requests or request.requests))
+    return drive(request.load(server.port, requests or request.requests))
 
 
-def _drive(load: Load) -> dict[str, Any]:
+def drive(load: Load) -> dict[str, Any]:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"],
         cwd=ROOT,

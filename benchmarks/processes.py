@@ -61,6 +61,11 @@ class Server(server.Server):
     def cpu_seconds(self) -> float:
         return _cpu_seconds(self.process.pid)
 
+    def workers_mib(self) -> list[float]:
+        """How much memory each of the workers has resident."""
+        workers = psutil.Process(self.process.pid).children()
+        return [worker.memory_info().rss / 2**20 for worker in workers]
+
 
 AS_SERVED = ["reservation_system.serve"]
 
@@ -72,11 +77,14 @@ def granian(threads: int) -> list[str]:
     return ["granian", *options, *own, application]
 
 
-def gunicorn(kind: str, threads: int = 1) -> list[str]:
+def gunicorn(kind: str, threads: int = 1, package: str = "reservation_system") -> list[str]:
     return [
         *("gunicorn", f"--worker-class={kind}", f"--workers={WORKERS}", f"--threads={threads}"),
-        *("--bind=127.0.0.1:{port}", "--log-level=warning", "reservation_system.wsgi:application"),
+        *("--bind=127.0.0.1:{port}", "--log-level=warning", f"{package}.wsgi:application"),
     ]
+
+
+NAIVELY_SERVED = gunicorn("sync", package="benchmarks.naive")
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -19,14 +19,14 @@ class Rows:
         self._people("client", PEOPLE)
         self.few = self.providers(100)
         self.many = self.providers(20)
-        self.timeslots_over = 0
+        self.past_timeslots = 0
 
     def providers(self, count: int) -> range:
         return self._people("provider", count)
 
-    def over(self, total: int) -> None:
-        """Grow the past to `total` timeslots, each confirmed or expired in its day, spread over
-        the providers whose timeslots are listed."""
+    def past(self, timeslots: int, reservations: int) -> None:
+        """Grow the past to so many timeslots, and of the oldest of them so many that were
+        confirmed or expired in their day, spread over the providers whose timeslots are listed."""
         providers = len(self.few) + len(self.many)
         self.connection.execute(
             """
@@ -37,7 +37,7 @@ class Rows:
             """,
             [
                 *(self.few[0], providers, self.today, providers, self.today, providers),
-                *(self.timeslots_over, total),
+                *(self.past_timeslots, timeslots),
             ],
         )
         self.connection.execute(
@@ -48,13 +48,11 @@ class Rows:
                    CASE id %% 3 WHEN 0 THEN 'expired' ELSE 'confirmed' END,
                    start_time - interval '2 days', start_time - interval '47 hours',
                    start_time - interval '47 hours'
-              FROM scheduling_timeslot timeslot
-             WHERE start_time < %s AND NOT EXISTS (
-                    SELECT FROM scheduling_reservation WHERE timeslot_id = timeslot.id)
+              FROM scheduling_timeslot timeslot WHERE start_time < %s ORDER BY id DESC LIMIT %s
             """,
-            [PEOPLE, self.today],
+            [PEOPLE, self.today, reservations],
         )
-        self.timeslots_over = total
+        self.past_timeslots = timeslots
         self.settle()
 
     def upcoming(self, providers: range, each: int) -> None:
@@ -81,16 +79,16 @@ class Rows:
     def forget_statements(self) -> None:
         self.connection.execute("SELECT pg_stat_statements_reset()")
 
-    def statements(self) -> int:
-        """How many have been sent since they were forgotten, BEGIN and COMMIT too. Those that look
-        up foreign keys are PostgreSQL's own."""
-        (sent,) = self.connection.execute(
+    def statements(self) -> tuple[int, int]:
+        """How many have been sent since they were forgotten, BEGIN and COMMIT too, and how many
+        blocks they looked at. Those that look up foreign keys are PostgreSQL's own."""
+        sent, blocks = self.connection.execute(
             """
-            SELECT sum(calls) FROM pg_stat_statements
+            SELECT sum(calls), sum(shared_blks_hit + shared_blks_read) FROM pg_stat_statements
              WHERE query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT % FROM ONLY %'
             """
         ).fetchone()
-        return int(sent or 0)
+        return int(sent or 0), int(blocks or 0)
 
     def _people(self, kind: str, count: int) -> range:
         return self._written(
