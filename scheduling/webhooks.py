@@ -170,7 +170,7 @@ def deliver(*, should_stop: Callable[[], bool] = lambda: False) -> int:
     open while a request is under way. A process that is killed leaves undone what it had not
     recorded: that is sent again, under the same id.
     """
-    if not relay.has_news(READER) and not _due({}).exists():
+    if not relay.has_news(READER) and not Webhook.objects.to_send(timezone.now()).exists():
         return 0
     sent = 0
     with relay.lease(READER) as lease, ThreadPoolExecutor(MOST_AT_ONCE) as threads:
@@ -211,25 +211,20 @@ def _queue(events: list[ReservationEvent]) -> None:
     )
 
 
-def _due(under_way: dict[Future[outbound.Answer], WebhookDelivery]) -> Any:
-    return WebhookDelivery.objects.due(
-        beside=[delivery.pk for delivery in under_way.values()],
-        most_of_one=MOST_AT_ONCE_OF_ONE,
-        now=timezone.now(),
-    )
-
-
 def _next(under_way: dict[Future[outbound.Answer], WebhookDelivery]) -> list[WebhookDelivery]:
     """As many as there is room for, of one webhook as well as in all."""
-    room = MOST_AT_ONCE - len(under_way)
+    now, room = timezone.now(), MOST_AT_ONCE - len(under_way)
     if not room:
         return []
     of_each = Counter(delivery.webhook_id for delivery in under_way.values())
+    full = [webhook_id for webhook_id, count in of_each.items() if count >= MOST_AT_ONCE_OF_ONE]
+    beside = [delivery.pk for delivery in under_way.values()]
     chosen: list[WebhookDelivery] = []
-    for delivery in _due(under_way):
-        if of_each[delivery.webhook_id] < MOST_AT_ONCE_OF_ONE and len(chosen) < room:
-            of_each[delivery.webhook_id] += 1
-            chosen.append(delivery)
+    for webhook in Webhook.objects.to_send(now).exclude(pk__in=full):
+        if len(chosen) == room:
+            break
+        most = min(MOST_AT_ONCE_OF_ONE - of_each[webhook.pk], room - len(chosen))
+        chosen += WebhookDelivery.objects.next_of(webhook, beside=beside, now=now)[:most]
     return chosen
 
 

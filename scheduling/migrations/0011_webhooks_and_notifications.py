@@ -356,8 +356,8 @@ class Migration(migrations.Migration):
             model_name="webhookdelivery",
             index=models.Index(
                 condition=models.Q(("status", "pending")),
-                fields=["next_attempt_at"],
-                name="scheduling_deliveries_due",
+                fields=["webhook", "next_attempt_at", "id"],
+                name="scheduling_deliveries_to_send",
             ),
         ),
         migrations.AddIndex(

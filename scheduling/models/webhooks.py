@@ -7,8 +7,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import OuterRef, Q, Subquery
 
 from .events import ReservationEvent
 from .people import Provider
@@ -21,6 +20,20 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
     def of(self, provider_id: int | None) -> Self:
         """Of this provider; everybody's where that is None."""
         return self if provider_id is None else self.filter(provider_id=provider_id)
+
+    def to_send(self, now: datetime) -> Self:
+        """Those to which something is due, longest first: a look into an index for each webhook,
+        however much waits for it."""
+        due = WebhookDelivery.objects.due(now).filter(webhook=OuterRef("pk"))
+        since = due.order_by("next_attempt_at").values("next_attempt_at")[:1]
+        is_rested = Q(resting_until=None) | Q(resting_until__lte=now)
+        return (
+            self.enabled()
+            .filter(is_rested)
+            .annotate(due_since=Subquery(since))
+            .filter(due_since__isnull=False)
+            .order_by("due_since", "pk")
+        )
 
 
 class Webhook(models.Model):
@@ -84,24 +97,24 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
     def pending(self) -> Self:
         return self.filter(status=WebhookDelivery.Status.PENDING)
 
-    def due(self, *, beside: Collection[int], most_of_one: int, now: datetime) -> Self:
-        """What can be sent now beside what is being sent; of each webhook so many at most.
+    def due(self, now: datetime) -> Self:
+        return self.pending().filter(next_attempt_at__lte=now)
+
+    def next_of(self, webhook: Webhook, *, beside: Collection[int], now: datetime) -> Self:
+        """What can be sent to it beside what is being sent, longest due first.
 
         Of a reservation only the first that is not delivered: the next waits for it.
         """
+        # Not a NOT EXISTS: until the table has been analysed PostgreSQL makes a join of that, which
+        # reads all that is pending for each.
         earlier = WebhookDelivery.objects.pending().filter(
-            webhook_id=OuterRef("webhook_id"),
-            reservation_id=OuterRef("reservation_id"),
-            pk__lt=OuterRef("pk"),
+            webhook=webhook, reservation_id=OuterRef("reservation_id"), pk__lt=OuterRef("pk")
         )
-        is_rested = Q(webhook__resting_until=None) | Q(webhook__resting_until__lte=now)
         return (
-            self.pending()
-            .filter(is_rested, next_attempt_at__lte=now, webhook__disabled_because="")
-            .filter(~Exists(earlier))
+            self.due(now)
+            .annotate(earlier=Subquery(earlier.values("pk")[:1]))
+            .filter(webhook=webhook, earlier=None)
             .exclude(pk__in=beside)
-            .annotate(nth=Window(RowNumber(), partition_by=F("webhook_id"), order_by=F("pk").asc()))
-            .filter(nth__lte=most_of_one)
             .select_related("webhook", "event")
             .order_by("next_attempt_at", "pk")
         )
@@ -153,8 +166,8 @@ class WebhookDelivery(models.Model):
         indexes = [
             # What is due, and what of the same reservation comes before it.
             models.Index(
-                name="scheduling_deliveries_due",
-                fields=["next_attempt_at"],
+                name="scheduling_deliveries_to_send",
+                fields=["webhook", "next_attempt_at", "id"],
                 condition=Q(status="pending"),
             ),
             models.Index(
