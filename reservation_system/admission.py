@@ -21,6 +21,7 @@ from django.db import connections
 from scheduling import errors, metrics
 
 from . import watchdog
+from .middleware import ARRIVED
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +85,14 @@ class Admission:
     def __init__(self, application: Application) -> None:
         self.application = application
         self._callers = Lane(settings.WORKER_PLACES, settings.WORKER_ROOM)
-        self._operators = Lane(1, settings.WORKER_THREADS)
+        # As many: each may wait for a database that is away, and /healthz for none of them.
+        self._operators = Lane(settings.WORKER_PLACES, settings.WORKER_THREADS)
         self._refused, self._told_at = 0, 0.0
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        environ[ARRIVED] = time.perf_counter()
         _read_body(environ)
         lane = self._operators if environ["PATH_INFO"] in OPERATORS else self._callers
         connection = lane.enter()

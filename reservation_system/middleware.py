@@ -31,6 +31,8 @@ WITHOUT_LENGTH = (204, 304)
 # What labels are made of: nothing that a caller can choose at will.
 METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 NOWHERE = "none"
+# In the environ: when a request came that had to wait its turn (admission.py).
+ARRIVED = "reservations.arrived"
 MOST_HOSTS = 1000
 BOOKING = ("/client/", "/provider/")
 WITH_A_PORT = re.compile(r"\[(.*)\](?::\d+)?|([\d.]+):\d+")
@@ -118,7 +120,7 @@ class RequestLog:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        started = time.perf_counter()
+        started = request.META.get(ARRIVED) or time.perf_counter()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if ACCEPTABLE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(request_id)

@@ -313,7 +313,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 REST_FRAMEWORK = {
-    "DEFAULT_PARSER_CLASSES": ["scheduling.wire.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": [],  # wire.JSONRequest reads bodies
     "DEFAULT_RENDERER_CLASSES": ["scheduling.wire.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "scheduling.wire.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["scheduling.authentication.BearerAuthentication"],

@@ -1,13 +1,12 @@
 """JSON in and JSON out, as strict as RFC 8259 and as fast as orjson."""
 
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 import orjson
 from django.http import HttpResponse
 from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -21,6 +20,7 @@ def encode(data: Any) -> bytes:
 
 
 def decode(body: bytes) -> dict[str, Any]:
+    """An object in UTF-8. NaN, lone surrogates and bottomless nesting are no JSON."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as malformed:
@@ -64,20 +64,6 @@ class Response(HttpResponse):
             del self["Content-Type"]
 
 
-class StrictJSONParser(BaseParser):
-    """An object in UTF-8. NaN, lone surrogates and bottomless nesting are no JSON."""
-
-    media_type = "application/json"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        return decode(stream.read())
-
-
 class JSONRenderer(BaseRenderer):
     """Datetimes go out in UTC as 2026-12-30T10:00:00Z, whole seconds."""
 
@@ -96,10 +82,6 @@ class JSONRenderer(BaseRenderer):
 
 class AlwaysJSON(BaseContentNegotiation):
     """Whatever a caller says it accepts, there is one form (RFC 9110, 12.4.1 leaves that open)."""
-
-    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:  # type: ignore[override]
-        media_type = request.content_type.partition(";")[0].strip().lower()
-        return next((parser for parser in parsers if parser.media_type == media_type), None)
 
     def select_renderer(  # type: ignore[override]
         self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None

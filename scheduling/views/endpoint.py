@@ -17,7 +17,6 @@ class Endpoint(APIView):
     each endpoint has its own for good."""
 
     default_response_headers: dict[str, str] = {}
-    _parsers: list[Any]
     _authenticators: list[Any]
     _permissions: list[Any]
     _negotiator: Any
@@ -29,7 +28,6 @@ class Endpoint(APIView):
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         return JSONRequest(
             request,
-            parsers=self._parsers,
             authenticators=self._authenticators,
             negotiator=self._negotiator,
         )
@@ -67,7 +65,6 @@ def endpoint(methods: Collection[str]) -> Callable[[View], Callable[..., HttpRes
             },
         )
         view: Any = cls()
-        cls._parsers = APIView.get_parsers(view)
         cls._authenticators = APIView.get_authenticators(view)
         cls._permissions = APIView.get_permissions(view)
         cls._negotiator = cls.content_negotiation_class()
