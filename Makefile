@@ -26,7 +26,7 @@ test-services: .venv/dev ## what needs a Redis and a RabbitMQ (TEST_REDIS_URL, T
 postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against servers of its own
 	$(BIN)/python postman/run
 
-bench: .venv/dev ## what every request costs, into benchmarks/README.md
+bench: .venv/dev ## what every request costs beside its yardstick, into benchmarks/README.md
 	$(BIN)/python -m benchmarks --write
 
 bench-servers: .venv/dev ## granian against gunicorn under this service
@@ -41,7 +41,13 @@ bench-holds: .venv/dev ## how late 10,000 holds expire by message (TEST_BROKER_U
 bench-kills: .venv/dev ## what 1,000 random kills lose (TEST_BROKER_URL)
 	$(BIN)/python -m benchmarks kills --write
 
-bench-smoke: .venv/dev ## the benchmark in under a minute, written nowhere
+bench-overload: .venv/dev ## three times the load that it can take
+	$(BIN)/python -m benchmarks overload --write
+
+bench-soak: .venv/dev ## ten minutes of everything: memory, connections, bloat, latency
+	$(BIN)/python -m benchmarks soak --write
+
+bench-smoke: .venv/dev ## the benchmark in under a minute; fails on what is counted
 	$(BIN)/python -m benchmarks --quick
 
 lint: .venv/dev ## formatting, lint, types, spelling, missing migrations, the schema, known vulnerabilities
@@ -77,4 +83,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services postman bench bench-servers bench-tokens bench-holds bench-kills bench-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak bench-smoke lint format requirements

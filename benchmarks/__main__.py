@@ -1,6 +1,7 @@
 """`make bench` measures the service, `make bench-servers` the application servers under it,
-`make bench-tokens` what it costs to know who is calling, `make bench-holds` how late holds
-expire, `make bench-kills` what a thousand kills lose."""
+`make bench-tokens` what it costs to know who is calling, `make bench-holds` how late holds expire,
+`make bench-kills` what a thousand kills lose, `make bench-overload` what becomes of too much, and
+`make bench-soak` what grows in the long run."""
 
 import argparse
 import logging
@@ -21,6 +22,7 @@ from .kills import kills_table
 from .overload import overload_table
 from .processes import WORKERS, Database
 from .rows import Rows
+from .soak import soak_table
 from .yardsticks import Scale, yardsticks_tables
 
 README = Path(__file__).with_name("README.md")
@@ -30,6 +32,7 @@ TABLES = {
     "holds": holds_table,
     "kills": kills_table,
     "overload": overload_table,
+    "soak": soak_table,
 }
 
 
@@ -40,7 +43,11 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into the README")
     asked = parser.parse_args()
     scale = 0.05 if asked.quick else 1
-    with Database() as database, tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+    options = ("autovacuum=on", "autovacuum_naptime=5s") if asked.what == "soak" else ()
+    with (
+        Database(*options) as database,
+        tempfile.TemporaryDirectory(prefix="benchmark-") as scratch,
+    ):
         _set_up(database)
         rows, folder = Rows(database.url), Path(scratch)
         found = [_machine(rows)]

@@ -27,8 +27,8 @@ DATABASE_OPTIONS = (
 class Database(PostgreSQL):
     """A PostgreSQL of our own that writes to the disk as in production."""
 
-    def __init__(self) -> None:
-        super().__init__(DATABASE_OPTIONS)
+    def __init__(self, *others: str) -> None:
+        super().__init__((*DATABASE_OPTIONS, *others))
 
     def __enter__(self) -> Self:
         self.create()
