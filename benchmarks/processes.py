@@ -80,7 +80,9 @@ def granian(threads: int) -> list[str]:
 def gunicorn(kind: str, threads: int = 1, package: str = "reservation_system") -> list[str]:
     return [
         *("gunicorn", f"--worker-class={kind}", f"--workers={WORKERS}", f"--threads={threads}"),
-        *("--bind=127.0.0.1:{port}", "--log-level=warning", f"{package}.wsgi:application"),
+        # A year of naive publishing takes longer than its 30 seconds.
+        *("--bind=127.0.0.1:{port}", "--log-level=warning", "--timeout=300"),
+        f"{package}.wsgi:application",
     ]
 
 
