@@ -53,7 +53,7 @@ HAS_DATABASE_SERVER = DATABASES["default"]["ENGINE"].endswith("postgresql")
 # Of each worker: requests at a time, requests that may wait for that (some 50 ms), and threads: for
 # both, and some that are free to refuse the rest or to wait for a body.
 WORKER_PLACES = 4
-WORKER_ROOM = 64
+WORKER_ROOM = 32
 WORKER_THREADS = WORKER_PLACES + WORKER_ROOM + 16
 IS_FOR_THIS_MACHINE_ALONE = set(ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
 AUTHENTICATION = env.str("AUTHENTICATION", default="")
