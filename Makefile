@@ -44,7 +44,7 @@ bench-kills: .venv/dev ## what 1,000 random kills lose (TEST_BROKER_URL)
 bench-overload: .venv/dev ## three times the load that it can take
 	$(BIN)/python -m benchmarks overload --write
 
-bench-soak: .venv/dev ## ten minutes of everything: memory, connections, bloat, latency
+bench-soak: .venv/dev ## four minutes of everything: memory, connections, bloat, latency
 	$(BIN)/python -m benchmarks soak --write
 
 bench-smoke: .venv/dev ## the benchmark in under a minute; fails on what is counted
