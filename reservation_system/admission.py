@@ -17,17 +17,22 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connections
+from django.http import HttpRequest
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.security import SecurityMiddleware
 
 from scheduling import errors, metrics
 
 from . import watchdog
-from .middleware import ARRIVED
+from .middleware import ARRIVED, request_id_of
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds, when all that are taken hang
-# Whoever watches over the service is not turned away by its callers.
-OPERATORS = ("/healthz", "/readyz", "/metrics")
+# Whoever watches over the service is not turned away by its callers; and what asks no database has
+# nothing to wait for.
+OPERATORS = ("/readyz", "/metrics")
+ALIVE = "/healthz"
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -85,7 +90,6 @@ class Admission:
     def __init__(self, application: Application) -> None:
         self.application = application
         self._callers = Lane(settings.WORKER_PLACES, settings.WORKER_ROOM)
-        # As many: each may wait for a database that is away, and /healthz for none of them.
         self._operators = Lane(settings.WORKER_PLACES, settings.WORKER_THREADS)
         self._refused, self._told_at = 0, 0.0
 
@@ -94,10 +98,13 @@ class Admission:
     ) -> Iterable[bytes]:
         environ[ARRIVED] = time.perf_counter()
         _read_body(environ)
-        lane = self._operators if environ["PATH_INFO"] in OPERATORS else self._callers
+        path = environ["PATH_INFO"]
+        if path == ALIVE:
+            return self.application(environ, start_response)
+        lane = self._operators if path in OPERATORS else self._callers
         connection = lane.enter()
         if connection is None:
-            return self._refuse(start_response)
+            return self._refuse(environ, start_response)
         connections["default"] = connection
         try:
             answer: Any = self.application(environ, start_response)
@@ -106,9 +113,13 @@ class Admission:
             finally:
                 answer.close()
         finally:
+            # Whatever this thread does next, it is not to touch what another has then.
+            del connections["default"]
             lane.leave(connection)
 
-    def _refuse(self, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _refuse(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         """Not logged one by one: that would be more of what there is too much of."""
         metrics.count_request("none", "other", 503, 0)
         self._refused += 1
@@ -116,16 +127,20 @@ class Admission:
         if now - self._told_at >= 1:
             logger.warning("requests refused", extra={"refused": self._refused})
             self._refused, self._told_at = 0, now
-        start_response("503 Service Unavailable", REFUSAL_HEADERS)
+        headers = [*REFUSAL.items(), ("X-Request-ID", request_id_of(environ))]
+        start_response("503 Service Unavailable", headers)
         return [REFUSAL.content]
 
 
-REFUSAL = errors.response(errors.Overloaded())
-REFUSAL_HEADERS = [
-    *REFUSAL.items(),
-    ("Content-Length", str(len(REFUSAL.content))),
-    ("X-Content-Type-Options", "nosniff"),
-]
+def _refusal() -> Any:
+    """With the headers that every answer carries."""
+    response = errors.response(errors.Overloaded())
+    response["Content-Length"] = str(len(response.content))
+    framed = XFrameOptionsMiddleware(lambda _: response)
+    return SecurityMiddleware(framed)(HttpRequest())
+
+
+REFUSAL = _refusal()
 
 
 def _read_body(environ: dict[str, Any]) -> None:
@@ -145,4 +160,4 @@ class _Gone:
     """The body of a caller who has gone before it was sent."""
 
     def read(self, *_: Any) -> bytes:
-        raise OSError
+        raise OSError("The caller has gone.")

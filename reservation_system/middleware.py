@@ -121,8 +121,7 @@ class RequestLog:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = request.META.get(ARRIVED) or time.perf_counter()
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if ACCEPTABLE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_of(request.META)
         logs.request_id.set(request_id)
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
@@ -151,6 +150,11 @@ class RequestLog:
             },
         )
         return response
+
+
+def request_id_of(environ: dict[str, Any]) -> str:
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if ACCEPTABLE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def endpoint_of(request: HttpRequest) -> str:

@@ -8,6 +8,10 @@ import requests
 
 from .server import Server
 
+EVERYWHERE = {
+    *("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"),
+    "Cross-Origin-Opener-Policy",
+}
 CALLERS = 250  # more than the places and the room of two workers
 
 
@@ -21,7 +25,8 @@ def sign_in(server, start, nth):
     """In vain, and never twice for the same account: it takes a quarter of a second of CPU."""
     body = {"email": f"nobody{nth}@example.org", "password": "unknown"}
     start.wait()
-    return requests.post(f"{server.base_url}/auth/token", json=body, timeout=60)
+    headers = {"X-Request-ID": f"n{nth}"}
+    return requests.post(f"{server.base_url}/auth/token", json=body, headers=headers, timeout=60)
 
 
 def test_what_is_too_much_is_refused_and_the_rest_answered(server):
@@ -39,6 +44,10 @@ def test_what_is_too_much_is_refused_and_the_rest_answered(server):
     for answer in refused:
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert (answer.json()["code"], answer.headers["Retry-After"]) == ("overloaded", "1")
+        assert answer.headers.keys() >= EVERYWHERE
+    ids = {answer.headers["X-Request-ID"] for answer in refused}
+    assert ids <= {f"n{nth}" for nth in range(CALLERS)}
+    assert len(ids) == len(refused)
     # Whatever was refused has happened to nobody, and the next is served as ever.
     answer = requests.get(f"{server.base_url}/provider/profile?provider_id=1", timeout=10)
     assert answer.status_code == 200
