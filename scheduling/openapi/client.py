@@ -1,56 +1,36 @@
 """Under /client."""
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import inline_serializer
 from rest_framework import exceptions
 
 from scheduling import errors
 from scheduling.serializers import (
     BookableQuery,
-    CalendarQuery,
     ClientCancelInput,
-    ClientProfileInput,
-    ClientProfileQuery,
     ClientReservationQuery,
     ClientReservationsQuery,
     ConfirmInput,
     FindQuery,
-    PersonInput,
     RescheduleInput,
     ReserveInput,
 )
 
+from . import parties
 from .answers import (
     AVAILABLE,
-    CALENDAR,
-    CALENDAR_LINK,
     CANCELLED,
     FULL_RESERVATION,
     LISTED_RESERVATION,
     ONE_RESERVATION,
-    PERSON,
-    PROFILE,
     RESERVATION,
     RESERVATIONS,
     TIMESLOT,
-    Client,
-    ClientProfile,
     Reservation,
 )
-from .operation import ABOUT_ACCOUNTS, ABOUT_LINKS, UNCANCELLABLE, operation
+from .operation import UNCANCELLABLE, operation
+from .parties import Party
 
-create = operation(
-    "createClient",
-    "Create a client.",
-    description=ABOUT_ACCOUNTS.format(kind="client"),
-    refusals=(errors.AlreadyRegistered, errors.EmailTaken, exceptions.Throttled),
-    tag="client",
-    request=PersonInput,
-    requests={"request": PERSON},
-    status=201,
-    answer=Client,
-    example={"client_id": 1, **PERSON},
-)
+create = parties.create(Party.CLIENT)
 
 list_bookable = operation(
     "getProviderAvailability",
@@ -146,30 +126,9 @@ reschedule = operation(
     matches=True,
 )
 
-profile = operation(
-    "getClientProfile",
-    "A client's names and time zone.",
-    method="GET",
-    tag="client",
-    query=ClientProfileQuery,
-    answer=ClientProfile,
-    example={"client_id": 1, **PERSON, **PROFILE},
-    refusals=(errors.ClientNotFound,),
-    is_tagged=True,
-)
+profile = parties.profile(Party.CLIENT)
 
-change_profile = operation(
-    "changeClientProfile",
-    "Change a client's names or time zone: what is given.",
-    method="PUT",
-    tag="client",
-    request=ClientProfileInput,
-    requests={"request": {"client_id": 1, "time_zone": "America/New_York"}},
-    answer=ClientProfile,
-    example={"client_id": 1, **PERSON, **PROFILE},
-    refusals=(errors.ClientNotFound,),
-    matches=True,
-)
+change_profile = parties.change_profile(Party.CLIENT)
 
 reservation = operation(
     "getReservation",
@@ -193,48 +152,8 @@ reservations = operation(
     is_paged=True,
 )
 
-make_calendar_link = operation(
-    "makeClientCalendarLink",
-    "Make the secret link of a client's calendar.",
-    method="POST",
-    description=ABOUT_LINKS,
-    tag="client",
-    request=ClientProfileQuery,
-    requests={"request": {"client_id": 1}},
-    status=201,
-    answer=CALENDAR_LINK,
-    example={"calendar_link": "https://reservations.example/client/calendar.ics?key=rsc_6cUf..."},
-    refusals=(errors.ClientNotFound,),
-    stores_answer=False,
-)
+make_calendar_link = parties.make_calendar_link(Party.CLIENT)
 
-revoke_calendar_link = operation(
-    "revokeClientCalendarLink",
-    "Revoke the link of a client's calendar.",
-    method="DELETE",
-    description="Whether or not there is one. The same member is taken from a JSON body too.",
-    tag="client",
-    query=ClientProfileQuery,
-    status=204,
-    answer=None,
-    example=None,
-    refusals=(errors.ClientNotFound,),
-    stores_answer=False,
-)
+revoke_calendar_link = parties.revoke_calendar_link(Party.CLIENT)
 
-calendar = operation(
-    "getClientCalendar",
-    "A client's calendar, by its secret link.",
-    description=(
-        "For calendar apps: each reservation from 90 days back on, those that were cancelled or "
-        "expired as cancelled events."
-    ),
-    tag="client",
-    query=CalendarQuery,
-    answer=OpenApiTypes.STR,
-    example=CALENDAR,
-    media_type="text/calendar",
-    refusals=(errors.NotFound,),
-    by_the_table=False,
-    is_tagged=True,
-)
+calendar = parties.calendar(Party.CLIENT)

@@ -16,8 +16,10 @@ from scheduling import errors
 
 from .answers import SLOT, Problem
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 _MEANING = {refusal["code"]: refusal["detail"] for refusal in errors.every_refusal()}
-_ANYWHERE = (errors.BodyTooLarge, errors.LengthRequired, errors.Unavailable)
+_ANYWHERE = (errors.BodyTooLarge, errors.LengthRequired, errors.Unavailable, errors.Overloaded)
 _WITH_A_BODY = (errors.InvalidInput, errors.MalformedJSON, exceptions.UnsupportedMediaType)
 _WITH_A_TOKEN = (
     exceptions.NotAuthenticated,
@@ -80,7 +82,7 @@ def operation(
     matches: bool = False,
     stores_answer: bool = True,
     media_type: str = "application/json",
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Decorator:
     """A call: `by_the_table` says that permissions apply, `is_tagged` that the answer has an ETag,
     `matches` that If-Match is looked at, `stores_answer` that an Idempotency-Key is. `method` is
     for a view that takes several."""

@@ -1,16 +1,10 @@
 """Under /provider."""
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import PolymorphicProxySerializer, inline_serializer
-from rest_framework import exceptions
 
 from scheduling import errors
 from scheduling.serializers import (
-    CalendarQuery,
-    PersonInput,
     ProviderCancelInput,
-    ProviderProfileInput,
-    ProviderProfileQuery,
     ProviderReservationQuery,
     ProviderReservationsQuery,
     ProvidersQuery,
@@ -21,39 +15,26 @@ from scheduling.serializers import (
     WithdrawInput,
 )
 
+from . import parties
 from .answers import (
     AVAILABLE,
-    CALENDAR,
-    CALENDAR_LINK,
     CANCELLED,
     FULL_RESERVATION,
     LISTED_RESERVATION,
     ONE_RESERVATION,
     PERSON,
-    PROFILE,
     RESERVATION,
     RESERVATIONS,
     SLOT,
     TIMESLOT,
     Provider,
-    ProviderProfile,
     Reservation,
     Timeslot,
 )
-from .operation import ABOUT_ACCOUNTS, ABOUT_LINKS, UNCANCELLABLE, operation
+from .operation import UNCANCELLABLE, operation
+from .parties import Party
 
-create = operation(
-    "createProvider",
-    "Create a provider.",
-    description=ABOUT_ACCOUNTS.format(kind="provider"),
-    refusals=(errors.AlreadyRegistered, errors.EmailTaken, exceptions.Throttled),
-    tag="provider",
-    request=PersonInput,
-    requests={"request": PERSON},
-    status=201,
-    answer=Provider,
-    example={"provider_id": 1, **PERSON},
-)
+create = parties.create(Party.PROVIDER)
 
 publish = operation(
     "publishAvailability",
@@ -151,30 +132,9 @@ withdraw = operation(
     refusals=(errors.ProviderNotFound, errors.TimeslotNotFound, errors.TimeslotsReserved),
 )
 
-profile = operation(
-    "getProviderProfile",
-    "A provider's names and time zone.",
-    method="GET",
-    tag="provider",
-    query=ProviderProfileQuery,
-    answer=ProviderProfile,
-    example={"provider_id": 1, **PERSON, **PROFILE},
-    refusals=(errors.ProviderNotFound,),
-    is_tagged=True,
-)
+profile = parties.profile(Party.PROVIDER)
 
-change_profile = operation(
-    "changeProviderProfile",
-    "Change a provider's names or time zone: what is given.",
-    method="PUT",
-    tag="provider",
-    request=ProviderProfileInput,
-    requests={"request": {"provider_id": 1, "time_zone": "America/New_York"}},
-    answer=ProviderProfile,
-    example={"provider_id": 1, **PERSON, **PROFILE},
-    refusals=(errors.ProviderNotFound,),
-    matches=True,
-)
+change_profile = parties.change_profile(Party.PROVIDER)
 
 list_providers = operation(
     "listProviders",
@@ -224,48 +184,8 @@ cancel = operation(
     matches=True,
 )
 
-make_calendar_link = operation(
-    "makeProviderCalendarLink",
-    "Make the secret link of a provider's calendar.",
-    method="POST",
-    description=ABOUT_LINKS,
-    tag="provider",
-    request=ProviderProfileQuery,
-    requests={"request": {"provider_id": 1}},
-    status=201,
-    answer=CALENDAR_LINK,
-    example={"calendar_link": "https://reservations.example/provider/calendar.ics?key=rsc_6cUf..."},
-    refusals=(errors.ProviderNotFound,),
-    stores_answer=False,
-)
+make_calendar_link = parties.make_calendar_link(Party.PROVIDER)
 
-revoke_calendar_link = operation(
-    "revokeProviderCalendarLink",
-    "Revoke the link of a provider's calendar.",
-    method="DELETE",
-    description="Whether or not there is one. The same member is taken from a JSON body too.",
-    tag="provider",
-    query=ProviderProfileQuery,
-    status=204,
-    answer=None,
-    example=None,
-    refusals=(errors.ProviderNotFound,),
-    stores_answer=False,
-)
+revoke_calendar_link = parties.revoke_calendar_link(Party.PROVIDER)
 
-calendar = operation(
-    "getProviderCalendar",
-    "A provider's calendar, by its secret link.",
-    description=(
-        "For calendar apps: each reservation from 90 days back on, those that were cancelled or "
-        "expired as cancelled events."
-    ),
-    tag="provider",
-    query=CalendarQuery,
-    answer=OpenApiTypes.STR,
-    example=CALENDAR,
-    media_type="text/calendar",
-    refusals=(errors.NotFound,),
-    by_the_table=False,
-    is_tagged=True,
-)
+calendar = parties.calendar(Party.PROVIDER)
