@@ -24,8 +24,8 @@ PEOPLE = 1000
 @dataclass(frozen=True)
 class Load:
     """So many requests; for the nth, `{id}` in path and body is the nth of the ids, which start
-    over after the last, and `{client}` one of a thousand people. The tokens are sent in turn as
-    well, where there are any."""
+    over after the last, and `{client}` one of a thousand people. Where there are headers, it
+    carries the nth of them, which start over as well."""
 
     port: int
     clients: int

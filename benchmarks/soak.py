@@ -12,7 +12,7 @@ from .requests import SWEEP, Requests
 from .rows import Rows
 from .shown import figure, table
 
-ROUNDS = 60  # of some ten seconds
+ROUNDS = 60  # of some four seconds
 
 
 @dataclass
@@ -32,14 +32,14 @@ def soak_table(database: Database, folder: Path, rows: Rows, scale: float) -> st
     """Raises AssertionError where anything was refused or lost."""
     ask = Requests(rows, 1)
     with Server(folder, AS_SERVED) as server:
-        found = [_round(nth, ask, server, rows) for nth in range(max(8, int(ROUNDS * scale)))]
+        found = [_round(ask, server, rows) for _ in range(max(8, int(ROUNDS * scale)))]
     assert not sum(one.refused for one in found)
     quarter = len(found) // 4
     head = ["", "first quarter", "last quarter", "ratio"]
     return table(head, list(_compared(found[:quarter], found[-quarter:])))
 
 
-def _round(nth: int, ask: Requests, server: Server, rows: Rows) -> Round:
+def _round(ask: Requests, server: Server, rows: Rows) -> Round:
     def asked(request: Request, times: int) -> dict[str, list[float]]:
         return drive(replace(request, requests=times).load(server.port, times))["latencies"]
 

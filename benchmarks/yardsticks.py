@@ -52,7 +52,6 @@ class Scale:
 
 
 def yardsticks_tables(database: Database, folder: Path, rows: Rows, scale: Scale) -> Iterator[str]:
-    costs: Costs = {}
     with ExitStack() as stack:
 
         def served(command: list[str], **environment: str) -> Server:
@@ -66,7 +65,7 @@ def yardsticks_tables(database: Database, folder: Path, rows: Rows, scale: Scale
                 AS_SERVED, AUTHENTICATION="required", RESERVE_RATE="", RESERVE_RATE_PER_ADDRESS=""
             ),
         }
-        run = Run(database, rows, servers, scale, costs)
+        run = Run(database, rows, servers, scale)
         run.measure()
     figures = [*run.yardsticks(), *sqlite(folder, scale), *memory(run.ask, folder, scale)]
     yield _shown(figures)
@@ -85,12 +84,12 @@ class Run:
         rows: Rows,
         servers: dict[str, Server],
         scale: Scale,
-        costs: Costs,
     ) -> None:
         self.database, self.rows, self.servers = database, rows, servers
-        self.scale, self.costs = scale, costs
+        self.scale = scale
         self.ask = Requests(rows, scale.requests / 2)
         self.tokens = new_tokens(PEOPLE)
+        self.costs: Costs = {}
         self.alone: Costs = {}
 
     def measure(self) -> None:

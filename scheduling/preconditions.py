@@ -1,7 +1,8 @@
 """ETag, If-Match and If-None-Match (RFC 9110, 8.8.3 and 13.1): what a caller has seen of a thing.
 
 The tag is the count of changes that stands beside each row, so the verbs compare it within the
-statement that changes the row. Calendars, which nobody changes as such, have one of their content.
+statement that changes the row. Nobody changes lists and calendars as such: a list has a tag of the
+numbers that it was made from, a calendar one of its content.
 """
 
 import re
@@ -17,10 +18,6 @@ from .wire import Response
 
 NUMBERS = re.compile(r'"(?:0|[1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17}))*"')
 A_VERSION = re.compile(r'"([1-9][0-9]{0,8})"')
-
-
-def etag(version: int) -> str:
-    return f'"{version}"'
 
 
 def versions_to_match(request: Request) -> Collection[int] | None:
@@ -52,7 +49,7 @@ def not_modified(tag: str, cache_control: str) -> Response:
 
 def tagged(request: Request, body: object, version: int) -> Response:
     """The answer with its tag; or 304, when the caller says that it has it already."""
-    tag = etag(version)
+    tag = tag_of((version,))
     seen = parse_etags(request.META.get("HTTP_IF_NONE_MATCH", ""))
     if request.method in ("GET", "HEAD") and (seen == ["*"] or tag in _strong(seen)):
         return Response(status=304, headers={"ETag": tag})

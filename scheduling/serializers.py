@@ -43,9 +43,7 @@ from .fields import (
     WebhookURLField,
     WeekField,
 )
-from .models import (
-    ReservationEvent,
-)
+from .models import ReservationEvent
 
 MOST_RANGES = 100
 PROFILE = ("first_name", "last_name", "time_zone", "is_emailed")
