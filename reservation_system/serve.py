@@ -42,8 +42,7 @@ def main() -> None:
     if "--development" in sys.argv[1:]:
         server = ["manage.py", "runserver", f"{host}:{settings.PORT}"]
     else:
-        module = "granian" if settings.METRICS_FOLDER else "reservation_system.granian"
-        server = ["-m", module, *granian_arguments()]
+        server = ["-m", "reservation_system.granian", *granian_arguments()]
         # glibc would give every thread a heap of its own: 5 MiB more for each worker.
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.execv(sys.executable, [sys.executable, *server])

@@ -1,5 +1,6 @@
 """The server process: how it starts, answers and stops."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -18,7 +19,10 @@ def test_it_serves_the_fixture_and_stops_cleanly(server, number):
     assert (answer.status_code, answer.json()) == (200, {"available timeslots": []})
     server.process.send_signal(number)
     assert server.process.wait(timeout=25) == 0
-    assert f"Serving on {server.base_url}" in server.log.read_text()
+    first, _, _, *lines = server.log.read_text().splitlines()
+    assert f"Serving on {server.base_url}" in first
+    # Nothing else but the log, an object a line.
+    assert {"request"} <= {json.loads(line)["message"] for line in lines}
 
 
 def test_it_keeps_the_data_over_a_restart(server):

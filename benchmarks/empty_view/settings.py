@@ -7,7 +7,6 @@ env = environ.Env()
 HOST = "127.0.0.1"
 PORT = env.int("PORT")
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY")
-METRICS_FOLDER = ""
 WORKER_THREADS = 4
 WSGI_APPLICATION = "benchmarks.empty_view.wsgi.application"
 SECRET_KEY = env.str("SECRET_KEY")
