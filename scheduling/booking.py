@@ -11,8 +11,8 @@ from typing import NamedTuple
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from . import errors, policy
-from .models import Client, Provider, Reservation, ReservationRow, Timeslot
+from . import errors, parties, policy
+from .models import Client, Reservation, ReservationRow, Timeslot
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def list_reservations(
         asked = asked.filter(start_time__lt=start_before)
     found = list(asked.select_related("client", "provider")[: limit + 1])
     if not found:
-        _require_party(party, party_id)
+        parties.require(party, party_id)
     more = found[limit:]
     return Page(
         [reservation.as_of(now) for reservation in found[:limit]],
@@ -218,14 +218,6 @@ def _found(reservation: Reservation | None) -> Reservation:
     if reservation is None:
         raise errors.ReservationNotFound
     return reservation
-
-
-def _require_party(party: Reservation.Party, party_id: int) -> None:
-    if party is Reservation.Party.CLIENT:
-        if not Client.objects.filter(pk=party_id).exists():
-            raise errors.ClientNotFound
-    elif not Provider.objects.filter(pk=party_id).exists():
-        raise errors.ProviderNotFound
 
 
 def _require_cancellable(reservation: Reservation, now: datetime) -> None:

@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
-from . import errors, policy, tokens
-from .models import CalendarLink, Client, Person, Provider, Reservation
+from . import errors, parties, policy, tokens
+from .models import CalendarLink, Person, Reservation
 
 logger = logging.getLogger(__name__)
 
 Party = Reservation.Party
-PERSONS: dict[str, type[Person]] = {Party.PROVIDER: Provider, Party.CLIENT: Client}
-NOT_FOUND = {Party.PROVIDER: errors.ProviderNotFound, Party.CLIENT: errors.ClientNotFound}
 
 
 class Calendar(NamedTuple):
@@ -31,7 +29,7 @@ def make_link(*, party: Party, party_id: int) -> str:
     Raises ProviderNotFound or ClientNotFound.
     """
     now = timezone.now()
-    _require_party(party, party_id)
+    parties.require(party, party_id)
     key = tokens.new_calendar_key()
     CalendarLink.objects.put(party, party_id, tokens.digest(key), now)
     logger.info("calendar link made", extra={f"{party.value}_id": party_id})
@@ -42,7 +40,7 @@ def revoke_link(*, party: Party, party_id: int) -> None:
     """The link is good no more, if there was one. Raises ProviderNotFound or ClientNotFound."""
     revoked, _ = CalendarLink.objects.filter(**{f"{party.value}_id": party_id}).delete()
     if not revoked:
-        _require_party(party, party_id)
+        parties.require(party, party_id)
         return
     logger.info("calendar link revoked", extra={f"{party.value}_id": party_id})
 
@@ -75,8 +73,3 @@ def _changed_at(reservations: list[Reservation], now: datetime) -> datetime | No
     moments = [policy.midnight(now), *(reservation.settled_at for reservation in reservations)]
     changed_at = max(moments).replace(microsecond=0)
     return changed_at if changed_at < now.replace(microsecond=0) else None
-
-
-def _require_party(party: Party, party_id: int) -> None:
-    if not PERSONS[party]._default_manager.filter(pk=party_id).exists():
-        raise NOT_FOUND[party]

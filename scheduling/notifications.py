@@ -17,7 +17,8 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from . import errors, letters, metrics, policy, relay
-from .models import Client, Notification, Person, Provider, Reservation, ReservationEvent
+from .models import Notification, Person, Reservation, ReservationEvent
+from .parties import PERSONS
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ BATCH = 50
 SALT = "scheduling.notifications"
 Kind, Status = Notification.Kind, Notification.Status
 CLIENT, PROVIDER = Reservation.Party.CLIENT, Reservation.Party.PROVIDER
-PERSONS: dict[Reservation.Party, type[Person]] = {CLIENT: Client, PROVIDER: Provider}
 # Who is told of what. That a reservation moved away concerns the provider it left.
 TOLD = {
     CLIENT: {"reserved", "confirmed", "expired", "cancelled", "rescheduled"},

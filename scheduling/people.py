@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import F
 
 from . import calendars, errors
-from .models import Client, Person, Provider, ProviderRow
+from .models import Person, Provider, ProviderRow
+from .parties import NOT_FOUND
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def profile(kind: type[P], *, person_id: int) -> P:
     """Raises ProviderNotFound or ClientNotFound."""
     person = kind._default_manager.filter(pk=person_id).first()
     if person is None:
-        raise _not_found(kind)
+        raise NOT_FOUND[kind]
     return person
 
 
@@ -68,7 +69,3 @@ def list_providers(*, begins: str, goes_on_at: tuple[str, int] | None, limit: in
         begins=begins, goes_on_at=goes_on_at or ("", 0), limit=limit + 1
     )
     return Page(found[:limit], goes_on_at=found[limit] if len(found) > limit else None)
-
-
-def _not_found(kind: type[Person]) -> errors.Refusal:
-    return errors.ClientNotFound() if kind is Client else errors.ProviderNotFound()

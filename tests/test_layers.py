@@ -24,6 +24,7 @@ LAYERS = [
         *("booking", "availability", "expiry", "feeds", "history", "people", "accounts"),
         *("retries", "relay"),
     },
+    {"parties"},
     {"models", "tokens", "identity", "outbound"},
     {"calendars"},
     {"policy", "errors", "metrics"},

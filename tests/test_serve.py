@@ -17,12 +17,12 @@ def test_it_serves_the_fixture_and_stops_cleanly(server, number):
         f"{server.base_url}/client/getProviderAvailability", {"provider_id": 2}, timeout=5
     )
     assert (answer.status_code, answer.json()) == (200, {"available timeslots": []})
-    server.process.send_signal(number)
-    assert server.process.wait(timeout=25) == 0
     first, _, _, *lines = server.log.read_text().splitlines()
     assert f"Serving on {server.base_url}" in first
     # Nothing else but the log, an object a line.
-    assert {"request"} <= {json.loads(line)["message"] for line in lines}
+    assert {"request"} == {json.loads(line)["message"] for line in lines}
+    server.process.send_signal(number)
+    assert server.process.wait(timeout=25) == 0
 
 
 def test_it_keeps_the_data_over_a_restart(server):

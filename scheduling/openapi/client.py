@@ -4,6 +4,7 @@ from drf_spectacular.utils import inline_serializer
 from rest_framework import exceptions
 
 from scheduling import errors
+from scheduling.parties import Party
 from scheduling.serializers import (
     BookableQuery,
     ClientCancelInput,
@@ -28,7 +29,6 @@ from .answers import (
     Reservation,
 )
 from .operation import UNCANCELLABLE, operation
-from .parties import Party
 
 create = parties.create(Party.CLIENT)
 

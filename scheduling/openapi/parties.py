@@ -6,7 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework import exceptions, serializers
 
 from scheduling import errors
-from scheduling.models import Reservation
+from scheduling.parties import NOT_FOUND, PERSONS, Party
 from scheduling.serializers import (
     CalendarQuery,
     ClientProfileInput,
@@ -28,29 +28,22 @@ from .answers import (
 )
 from .operation import ABOUT_ACCOUNTS, ABOUT_LINKS, Decorator, operation
 
-Party = Reservation.Party
-
 
 class Shapes(NamedTuple):
     answer: Any
     profile: Any
     query: type[serializers.Serializer[Any]]
     changes: type[serializers.Serializer[Any]]
-    unknown: type[errors.Refusal]
 
 
 SHAPES = {
-    Party.CLIENT: Shapes(
-        Client, ClientProfile, ClientProfileQuery, ClientProfileInput, errors.ClientNotFound
-    ),
-    Party.PROVIDER: Shapes(
-        Provider,
-        ProviderProfile,
-        ProviderProfileQuery,
-        ProviderProfileInput,
-        errors.ProviderNotFound,
-    ),
+    Party.CLIENT: Shapes(Client, ClientProfile, ClientProfileQuery, ClientProfileInput),
+    Party.PROVIDER: Shapes(Provider, ProviderProfile, ProviderProfileQuery, ProviderProfileInput),
 }
+
+
+def _unknown(party: Party) -> type[errors.Refusal]:
+    return NOT_FOUND[PERSONS[party]]
 
 
 def create(party: Party) -> Decorator:
@@ -77,7 +70,7 @@ def profile(party: Party) -> Decorator:
         query=SHAPES[party].query,
         answer=SHAPES[party].profile,
         example={f"{party}_id": 1, **PERSON, **PROFILE},
-        refusals=(SHAPES[party].unknown,),
+        refusals=(_unknown(party),),
         is_tagged=True,
     )
 
@@ -92,7 +85,7 @@ def change_profile(party: Party) -> Decorator:
         requests={"request": {f"{party}_id": 1, "time_zone": "America/New_York"}},
         answer=SHAPES[party].profile,
         example={f"{party}_id": 1, **PERSON, **PROFILE},
-        refusals=(SHAPES[party].unknown,),
+        refusals=(_unknown(party),),
         matches=True,
     )
 
@@ -110,7 +103,7 @@ def make_calendar_link(party: Party) -> Decorator:
         status=201,
         answer=CALENDAR_LINK,
         example={"calendar_link": link},
-        refusals=(SHAPES[party].unknown,),
+        refusals=(_unknown(party),),
         stores_answer=False,
     )
 
@@ -126,7 +119,7 @@ def revoke_calendar_link(party: Party) -> Decorator:
         status=204,
         answer=None,
         example=None,
-        refusals=(SHAPES[party].unknown,),
+        refusals=(_unknown(party),),
         stores_answer=False,
     )
 

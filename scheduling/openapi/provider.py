@@ -3,6 +3,7 @@
 from drf_spectacular.utils import PolymorphicProxySerializer, inline_serializer
 
 from scheduling import errors
+from scheduling.parties import Party
 from scheduling.serializers import (
     ProviderCancelInput,
     ProviderReservationQuery,
@@ -32,7 +33,6 @@ from .answers import (
     Timeslot,
 )
 from .operation import UNCANCELLABLE, operation
-from .parties import Party
 
 create = parties.create(Party.PROVIDER)
 
