@@ -107,11 +107,13 @@ class Admission:
             return self._refuse(environ, start_response)
         connections["default"] = connection
         try:
+            connection.close_if_unusable_or_obsolete()
             answer: Any = self.application(environ, start_response)
             try:
                 return [b"".join(answer)]
             finally:
                 answer.close()
+                connection.close_if_unusable_or_obsolete()
         finally:
             # Whatever this thread does next, it is not to touch what another has then.
             del connections["default"]
