@@ -13,11 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.db import connections
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
@@ -130,6 +131,8 @@ class Admission:
             logger.warning("requests refused", extra={"refused": self._refused})
             self._refused, self._told_at = 0, now
         headers = [*REFUSAL.items(), ("X-Request-ID", request_id_of(environ))]
+        if settings.CORS_ALLOWED_ORIGINS and "HTTP_ORIGIN" in environ:
+            headers += _for_other_origins(environ).items()
         start_response("503 Service Unavailable", headers)
         return [REFUSAL.content]
 
@@ -143,6 +146,15 @@ def _refusal() -> Any:
 
 
 REFUSAL = _refusal()
+
+
+def _for_other_origins(environ: dict[str, Any]) -> HttpResponse:
+    """An answer with what a page of another origin must find to read ours, and nothing else."""
+    bare = HttpResponse()
+    del bare["Content-Type"]
+    request = HttpRequest()
+    request.META, request.path_info = environ, environ["PATH_INFO"]
+    return cast(HttpResponse, CorsMiddleware(lambda _: bare).add_response_headers(request, bare))
 
 
 def _read_body(environ: dict[str, Any]) -> None:

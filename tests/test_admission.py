@@ -134,3 +134,21 @@ def test_a_body_that_breaks_off_is_none(threads, sent):
     body = {"wsgi.input": io.BytesIO(sent), "CONTENT_LENGTH": "40"}
     asked = threads.submit(ask, Admission(application), "/client/reserve", **body)
     assert asked.result(LONGEST_WAIT) == ([], b"answer")
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "https://evil.example", None])
+def test_pages_of_allowed_origins_can_read_that_there_is_too_much(threads, settings, origin):
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example"]
+    service = Admission(lambda environ, start_response: Answer([b"answer"]))
+    service._callers = Lane(0, 0)
+    environ = {} if origin is None else {"HTTP_ORIGIN": origin}
+    told, body = threads.submit(ask, service, "/client/reserve", **environ).result(LONGEST_WAIT)
+    [(status, headers)] = told
+    names = [name for name, _ in headers]
+    assert (status[:3], len(names)) == ("503", len(set(names)))
+    assert b'"overloaded"' in body
+    assert ("Retry-After", "1") in headers
+    told_to = dict(headers).get("access-control-allow-origin")
+    assert told_to == (origin if origin == "https://app.example" else None)
+    if told_to:
+        assert "Retry-After" in dict(headers)["access-control-expose-headers"]
