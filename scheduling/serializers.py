@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,17 +50,18 @@ PROFILE = ("first_name", "last_name", "time_zone", "is_emailed")
 
 
 class Shape(serializers.Serializer[Any]):
-    """The framework copies every field for each request, which cost more than to validate them: a
-    sixth of a list. Here they are made once for each class, since none keeps anything."""
+    """Made once for each class: the framework makes one for each request and copies every field,
+    which cost more than to validate them, a sixth of a list. None of them keeps anything."""
 
-    @cached_property
-    def fields(self) -> Any:
-        return _fields_of(type(self))
+    @classmethod
+    def read(cls, data: Any) -> dict[str, Any]:
+        """What is given, valid. Raises ValidationError."""
+        return dict(_of(cls).run_validation(data))
 
 
 @cache
-def _fields_of(shape: type[Shape]) -> Any:
-    return super(Shape, shape()).fields
+def _of(shape: type[Shape]) -> Shape:
+    return shape()
 
 
 class NamesInput(Shape):
@@ -69,12 +70,13 @@ class NamesInput(Shape):
     first_name = NameField()
     last_name = NameField()
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if given := {"email", "password"} & set(self.initial_data):
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        valid = super().run_validation(data)
+        if given := {"email", "password"} & set(data):
             raise _invalid(
                 min(given), "signed_in", "No account is made by who is signed in: leave it out."
             )
-        return attrs
+        return valid
 
 
 class PersonInput(Shape):
@@ -111,24 +113,25 @@ class RefreshInput(Shape):
 class Availability(Shape):
     """What every way of saying when a provider works has in common.
 
-    Once it is valid, `windows` says it in real time; `zone` matters where there is a `time_zone`.
+    Of what is valid, `windows` says it in real time; `zone` matters where there is a `time_zone`.
     """
 
     provider_id = IDField()
     slot_minutes = SlotMinutesField(required=False, default=15)
     on_overlap = OnOverlapField(required=False, default="reject")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        valid = super().run_validation(data)
         # A time_zone without the rrule it was meant for would be passed over in silence.
-        if strays := set(self.initial_data) & MEMBERS - set(self.fields):
+        if strays := set(data) & MEMBERS - set(self.fields):
             raise _invalid(
                 min(strays), "one_form", "It belongs to another way to say it; give one."
             )
-        attrs["slot"] = timedelta(minutes=attrs["slot_minutes"])
-        attrs["skip"] = attrs["on_overlap"] == "skip"
-        return attrs
+        slot, skip = timedelta(minutes=valid["slot_minutes"]), valid["on_overlap"] == "skip"
+        return valid | {"slot": slot, "skip": skip}
 
-    def windows(self, zone: ZoneInfo) -> list[Window]:
+    @staticmethod
+    def windows(given: dict[str, Any], zone: ZoneInfo) -> list[Window]:
         raise NotImplementedError
 
 
@@ -139,10 +142,10 @@ class WindowInput(Availability):
     end_time = QuarterHourField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return super().validate(_require_order(attrs))
+        return _require_order(attrs)
 
-    def windows(self, zone: ZoneInfo) -> list[Window]:
-        given = self.validated_data
+    @staticmethod
+    def windows(given: dict[str, Any], zone: ZoneInfo) -> list[Window]:
         window = Window(given["start_time"], given["end_time"], given["slot"])
         calendars.require_publishable([window], field="end_time")
         return [window]
@@ -166,13 +169,14 @@ class RangesField(StrictField):
         return [self._window(nth, each) for nth, each in enumerate(data)]
 
     def _window(self, nth: int, data: Any) -> Window:
-        given = RangeInput(data=data)
-        if not given.is_valid():
-            field, messages = next(iter(given.errors.items()))
+        try:
+            one = RangeInput.read(data)
+        except serializers.ValidationError as refused:
+            problems: Any = refused.detail
+            field, [problem, *_] = next(iter(problems.items()))
             raise errors.InvalidInput(
-                field=f"ranges[{nth}].{field}", code=messages[0].code, detail=str(messages[0])
-            )
-        one = given.validated_data
+                field=f"ranges[{nth}].{field}", code=problem.code, detail=str(problem)
+            ) from None
         slot = timedelta(minutes=one["slot_minutes"] or 0)
         return Window(one["start_time"], one["end_time"], slot)
 
@@ -182,8 +186,8 @@ class RangesInput(Availability):
 
     ranges = RangesField()
 
-    def windows(self, zone: ZoneInfo) -> list[Window]:
-        given = self.validated_data
+    @staticmethod
+    def windows(given: dict[str, Any], zone: ZoneInfo) -> list[Window]:
         windows = [one._replace(slot=one.slot or given["slot"]) for one in given["ranges"]]
         calendars.require_publishable(windows, field="ranges")
         return windows
@@ -198,8 +202,8 @@ class WeeklyInput(Availability):
     except_dates = DatesField(required=False, default=())
     time_zone = TimeZoneField(required=False, default=None)
 
-    def windows(self, zone: ZoneInfo) -> list[Window]:
-        given = self.validated_data
+    @staticmethod
+    def windows(given: dict[str, Any], zone: ZoneInfo) -> list[Window]:
         return calendars.weekly_windows(
             week=given["weekly"],
             from_date=given["from_date"],
@@ -218,8 +222,8 @@ class RecurringInput(Availability):
     rrule = RuleField()
     time_zone = TimeZoneField(required=False, default=None)
 
-    def windows(self, zone: ZoneInfo) -> list[Window]:
-        given = self.validated_data
+    @staticmethod
+    def windows(given: dict[str, Any], zone: ZoneInfo) -> list[Window]:
         return calendars.recurring_windows(
             start=given["start_time"],
             end=given["end_time"],

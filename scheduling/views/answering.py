@@ -1,19 +1,13 @@
-"""What every endpoint does: check the shape of what is asked, and say where a list goes on."""
+"""Say where a list goes on."""
 
 from datetime import datetime
 from typing import Any
 
 from django.http import QueryDict
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
 
 from scheduling.fields import CursorField
 from scheduling.wire import Response
-
-
-def valid(given: Serializer[Any]) -> dict[str, Any]:
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
 
 
 def page(

@@ -8,7 +8,6 @@ from scheduling.serializers import RefreshInput, SignInInput
 from scheduling.shapes import pair_shape
 from scheduling.wire import Response
 
-from . import answering
 from .endpoint import endpoint
 
 
@@ -17,7 +16,7 @@ from .endpoint import endpoint
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def sign_in(request: Request) -> Response:
-    given = answering.valid(SignInInput(data=request.data))
+    given = SignInInput.read(request.data)
     user = authentication.sign_in(request, **given)
     return _tokens(accounts.start_session(user=user))
 
@@ -27,7 +26,7 @@ def sign_in(request: Request) -> Response:
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def refresh(request: Request) -> Response:
-    given = answering.valid(RefreshInput(data=request.data))
+    given = RefreshInput.read(request.data)
     return _tokens(accounts.refresh(token=given["refresh"]))
 
 
@@ -36,7 +35,7 @@ def refresh(request: Request) -> Response:
 @authentication_classes([])
 @permission_classes([permissions.WhereAccountsAreOurs])
 def sign_out(request: Request) -> Response:
-    given = answering.valid(RefreshInput(data=request.data))
+    given = RefreshInput.read(request.data)
     accounts.sign_out(token=given["refresh"])
     return Response(status=204)
 

@@ -52,7 +52,7 @@ def create_client(request: Request) -> Response:
 @openapi.client.list_bookable
 @endpoint(["GET", "HEAD"])
 def list_bookable(request: Request) -> Response:
-    query = answering.valid(BookableQuery(data=request.query_params.dict()))
+    query = BookableQuery.read(request.query_params.dict())
     zone = query.pop("time_zone")
     seen = preconditions.numbers_seen(request, len(Basis._fields))
     if seen and availability.still_holds(Basis(*seen), provider_id=query["provider_id"]):
@@ -67,7 +67,7 @@ def list_bookable(request: Request) -> Response:
 @openapi.client.find_timeslots
 @endpoint(["GET", "HEAD"])
 def find_timeslots(request: Request) -> Response:
-    query = answering.valid(FindQuery(data=request.query_params.dict()))
+    query = FindQuery.read(request.query_params.dict())
     minutes = query.pop("slot_minutes")
     query["slot"] = timedelta(minutes=minutes) if minutes else None
     zone = query.pop("time_zone")
@@ -79,7 +79,7 @@ def find_timeslots(request: Request) -> Response:
 @idempotency.once
 @outcomes.counted(metrics.RESERVES, "held")
 def reserve(request: Request) -> Response:
-    asked = answering.valid(ReserveInput(data=request.data))
+    asked = ReserveInput.read(request.data)
     permissions.require_own(request, client_id=asked["client_id"])
     reservation = booking.reserve(**asked)
     deadlines.announce(reservation.pk)
@@ -91,7 +91,7 @@ def reserve(request: Request) -> Response:
 @idempotency.once
 @outcomes.counted(metrics.CONFIRMS, "confirmed")
 def confirm(request: Request) -> Response:
-    asked = answering.valid(ConfirmInput(data=request.data))
+    asked = ConfirmInput.read(request.data)
     permissions.require_own(request, client_id=asked["client_id"])
     reservation = booking.confirm(**asked)
     return Response({"Reservation is confirmed": reservation_shape(reservation)})
@@ -101,7 +101,7 @@ def confirm(request: Request) -> Response:
 @endpoint(["PUT"])
 @idempotency.once
 def reschedule(request: Request) -> Response:
-    asked = answering.valid(RescheduleInput(data=request.data))
+    asked = RescheduleInput.read(request.data)
     permissions.require_own(request, client_id=asked["client_id"])
     versions = preconditions.versions_to_match(request)
     reservation = booking.reschedule(**asked, versions=versions)

@@ -8,14 +8,13 @@ from scheduling.serializers import EventsQuery
 from scheduling.shapes import event_shape
 from scheduling.wire import Response
 
-from . import answering
 from .endpoint import endpoint
 
 
 @openapi.events.events
 @endpoint(["GET", "HEAD"])
 def events(request: Request) -> Response:
-    query = answering.valid(EventsQuery(data=request.query_params.dict()))
+    query = EventsQuery.read(request.query_params.dict())
     provider_id, client_id = permissions.whose(
         request, provider_id=query.pop("provider_id"), client_id=query.pop("client_id")
     )

@@ -1,10 +1,9 @@
 """What is done alike for providers and for clients."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.serializers import Serializer
 
 from scheduling import (
     accounts,
@@ -17,7 +16,7 @@ from scheduling import (
     preconditions,
 )
 from scheduling.models import Person, Reservation
-from scheduling.serializers import CalendarQuery, ProfileInput
+from scheduling.serializers import CalendarQuery, ProfileInput, Shape
 from scheduling.shapes import (
     full_reservation_shape,
     in_zone,
@@ -37,7 +36,7 @@ def create_person(request: Request, kind: type[P]) -> P:
     """A person alone, a person with an account, or one more person of the caller's account."""
     caller = authentication.caller_of(request)
     is_staff = caller is not None and caller.role == authentication.STAFF
-    given = answering.valid(permissions.shape_of_person(request)(data=request.data))
+    given = permissions.shape_of_person(request).read(request.data)
     if caller is not None and not is_staff:
         return accounts.join(kind, user_id=caller.user_id, **given)
     if given.get("email") is None:
@@ -50,13 +49,11 @@ def create_person(request: Request, kind: type[P]) -> P:
 def profile(
     request: Request,
     kind: type[Person],
-    query: type[Serializer[Any]],
+    query: type[Shape],
     changes: type[ProfileInput],
 ) -> Response:
     is_asked_for = request.method in ("GET", "HEAD")
-    given = answering.valid(
-        query(data=request.query_params.dict() if is_asked_for else request.data)
-    )
+    given = query.read(request.query_params.dict() if is_asked_for else request.data)
     permissions.require_own(request, **given)
     [person_id] = given.values()
     if is_asked_for:
@@ -65,14 +62,14 @@ def profile(
         person = people.change_profile(
             kind,
             person_id=person_id,
-            changes=answering.valid(changes(data=request.data)),
+            changes=changes.read(request.data),
             versions=preconditions.versions_to_match(request),
         )
     return preconditions.tagged(request, profile_shape(person), person.version)
 
 
-def cancel(request: Request, party: Party, shape: type[Serializer[Any]]) -> Response:
-    asked = answering.valid(shape(data=request.data))
+def cancel(request: Request, party: Party, shape: type[Shape]) -> Response:
+    asked = shape.read(request.data)
     reservation = booking.cancel(
         reservation_id=asked["reservation_id"],
         by=party,
@@ -83,8 +80,8 @@ def cancel(request: Request, party: Party, shape: type[Serializer[Any]]) -> Resp
     return Response({"Reservation cancelled": reservation_shape(reservation)})
 
 
-def reservation(request: Request, party: Party, shape: type[Serializer[Any]]) -> Response:
-    query = answering.valid(shape(data=request.query_params.dict()))
+def reservation(request: Request, party: Party, shape: type[Shape]) -> Response:
+    query = shape.read(request.query_params.dict())
     reservation = booking.get(
         reservation_id=query["reservation_id"],
         party=party,
@@ -94,8 +91,8 @@ def reservation(request: Request, party: Party, shape: type[Serializer[Any]]) ->
     return preconditions.tagged(request, body, reservation.version)
 
 
-def reservations(request: Request, party: Party, shape: type[Serializer[Any]]) -> Response:
-    query = answering.valid(shape(data=request.query_params.dict()))
+def reservations(request: Request, party: Party, shape: type[Shape]) -> Response:
+    query = shape.read(request.query_params.dict())
     party_id, zone = query.pop(f"{party}_id"), query.pop("time_zone")
     permissions.require_own(request, **{f"{party}_id": party_id})
     page = booking.list_reservations(party=party, party_id=party_id, **query)
@@ -103,11 +100,11 @@ def reservations(request: Request, party: Party, shape: type[Serializer[Any]]) -
     return answering.page(request, {"reservations": in_zone(shapes, zone)}, page.goes_on_at)
 
 
-def calendar_link(request: Request, party: Party, shape: type[Serializer[Any]]) -> Response:
+def calendar_link(request: Request, party: Party, shape: type[Shape]) -> Response:
     """Not `once`: its answers would be stored, and with them the key."""
     is_made = request.method == "POST"
     given = request.data if is_made else request.data or request.query_params.dict()
-    asked = answering.valid(shape(data=given))
+    asked = shape.read(given)
     permissions.require_own(request, **asked)
     [party_id] = asked.values()
     if not is_made:
@@ -123,7 +120,7 @@ def calendar_link(request: Request, party: Party, shape: type[Serializer[Any]]) 
 
 
 def calendar(request: Request, party: Party) -> HttpResponse:
-    query = answering.valid(CalendarQuery(data=request.query_params.dict()))
+    query = CalendarQuery.read(request.query_params.dict())
     calendar = feeds.read(party=party, **query)
     response = HttpResponse(
         ics.encode(calendar),

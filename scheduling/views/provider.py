@@ -51,7 +51,7 @@ def provider_profile(request: Request) -> Response:
 @openapi.provider.list_providers
 @endpoint(["GET", "HEAD"])
 def list_providers(request: Request) -> Response:
-    query = answering.valid(ProvidersQuery(data=request.query_params.dict()))
+    query = ProvidersQuery.read(request.query_params.dict())
     page = people.list_providers(
         begins=query["name"], goes_on_at=query["cursor"], limit=query["limit"]
     )
@@ -106,23 +106,23 @@ def expire(request: Request) -> Response:
 
 
 def _publish(request: Request) -> Response:
-    form = availability_form(request.data)(data=request.data)
-    given = answering.valid(form)
+    form = availability_form(request.data)
+    given = form.read(request.data)
     provider_id = given["provider_id"]
     permissions.require_own(request, provider_id=provider_id)
     zone = given.get("time_zone")
     if zone is None:
-        is_on_a_clock = "time_zone" in form.fields
+        is_on_a_clock = "time_zone" in form._declared_fields
         zone = people.zone_of_provider(provider_id) if is_on_a_clock else calendars.UTC_ZONE
     timeslots = availability.publish(
-        provider_id=provider_id, windows=form.windows(zone), skip=given["skip"]
+        provider_id=provider_id, windows=form.windows(given, zone), skip=given["skip"]
     )
     return Response({"available timeslots": timeslot_shapes(timeslots)}, status=201)
 
 
 def _withdraw(request: Request) -> Response:
     # Some clients and proxies let no body through with a DELETE.
-    asked = answering.valid(WithdrawInput(data=request.data or request.query_params.dict()))
+    asked = WithdrawInput.read(request.data or request.query_params.dict())
     permissions.require_own(request, provider_id=asked["provider_id"])
     withdrawn = availability.withdraw(**asked)
     return Response(

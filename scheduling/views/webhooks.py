@@ -39,7 +39,7 @@ def webhooks(request: Request) -> HttpResponse:
 @openapi.webhooks.rotate_secret
 @endpoint(["PUT"])
 def webhook_secret(request: Request) -> Response:
-    asked = answering.valid(WebhookQuery(data=request.data))
+    asked = WebhookQuery.read(request.data)
     return _with_secret(
         hooks.rotate_secret(provider_id=_own_provider(request), **asked), status=200
     )
@@ -49,7 +49,7 @@ def webhook_secret(request: Request) -> Response:
 @endpoint(["POST"])
 @idempotency.once
 def test_webhook(request: Request) -> Response:
-    asked = answering.valid(WebhookQuery(data=request.data))
+    asked = WebhookQuery.read(request.data)
     delivery = hooks.test(provider_id=_own_provider(request), **asked)
     return Response({"delivery": delivery_shape(delivery)}, status=202)
 
@@ -57,7 +57,7 @@ def test_webhook(request: Request) -> Response:
 @openapi.webhooks.list_deliveries
 @endpoint(["GET", "HEAD"])
 def webhook_deliveries(request: Request) -> Response:
-    query = answering.valid(DeliveriesQuery(data=request.query_params.dict()))
+    query = DeliveriesQuery.read(request.query_params.dict())
     [goes_on_at] = query.pop("cursor") or (None,)
     page = hooks.list_deliveries(provider_id=_own_provider(request), **query, goes_on_at=goes_on_at)
     shapes = [delivery_shape(delivery) for delivery in page.rows]
@@ -68,7 +68,7 @@ def webhook_deliveries(request: Request) -> Response:
 @endpoint(["POST"])
 @idempotency.once
 def replay_webhook(request: Request) -> Response:
-    asked = answering.valid(ReplayInput(data=request.data))
+    asked = ReplayInput.read(request.data)
     return Response(
         {"replayed": hooks.replay(provider_id=_own_provider(request), **asked)}, status=202
     )
@@ -76,7 +76,7 @@ def replay_webhook(request: Request) -> Response:
 
 def _create_webhook(request: Request) -> Response:
     """Not `once`, as a rotation is not: their answers would be stored, and with them the secret."""
-    asked = answering.valid(WebhookInput(data=request.data))
+    asked = WebhookInput.read(request.data)
     caller = authentication.caller_of(request)
     webhook = hooks.create(
         provider_id=permissions.acting_as(request, Party.PROVIDER, asked["provider_id"]),
@@ -96,7 +96,7 @@ def _with_secret(webhook: Webhook, status: int) -> Response:
 
 
 def _list_webhooks(request: Request) -> Response:
-    query = answering.valid(WebhooksQuery(data=request.query_params.dict()))
+    query = WebhooksQuery.read(request.query_params.dict())
     [goes_on_at] = query["cursor"] or (0,)
     page = hooks.list_webhooks(
         provider_id=permissions.acting_as(request, Party.PROVIDER, query["provider_id"]),
@@ -109,7 +109,7 @@ def _list_webhooks(request: Request) -> Response:
 
 @idempotency.once
 def _change_webhook(request: Request) -> Response:
-    changes = answering.valid(WebhookChangeInput(data=request.data))
+    changes = WebhookChangeInput.read(request.data)
     webhook_id = changes.pop("webhook_id")
     if "events" in changes:
         changes["kinds"] = changes.pop("events")
@@ -121,7 +121,7 @@ def _change_webhook(request: Request) -> Response:
 
 @idempotency.once
 def _delete_webhook(request: Request) -> Response:
-    asked = answering.valid(WebhookQuery(data=request.data or request.query_params.dict()))
+    asked = WebhookQuery.read(request.data or request.query_params.dict())
     hooks.delete(provider_id=_own_provider(request), **asked)
     return Response(status=204)
 
