@@ -8,6 +8,8 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
 
+import scheduling.urls
+
 
 @require_safe
 @cache_control(max_age=3600)
@@ -21,5 +23,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 @cache  # it takes a third of a second, and is the same for every caller
 def _rendered() -> bytes:
-    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    # Of all calls, also those that another instance serves.
+    generator = SchemaGenerator(patterns=scheduling.urls.urlpatterns)  # type: ignore[no-untyped-call]
+    schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return OpenApiJsonRenderer().render(schema)

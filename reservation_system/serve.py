@@ -33,12 +33,12 @@ def main() -> None:
         sys.exit(f"HOST {settings.HOST}, PORT {settings.PORT} cannot be listened on: {taken}")
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     base_url = f"http://{host}:{settings.PORT}"
-    print(
-        f"Serving on {base_url} (Ctrl-C stops it). Try first:\n"
-        f"  curl '{base_url}/client/getProviderAvailability?provider_id=1'\n"
-        f"  {base_url}/docs in a browser: every call, to read and to try",
-        flush=True,
-    )
+    ways_in = {
+        "client": f"  curl '{base_url}/client/getProviderAvailability?provider_id=1'\n",
+        "provider": f"  {base_url}/docs in a browser: every call, to read and to try\n",
+    }
+    first = ways_in.get(settings.SERVICE, "".join(ways_in.values()))
+    print(f"Serving on {base_url} (Ctrl-C stops it). Try first:\n{first}", end="", flush=True)
     if "--development" in sys.argv[1:]:
         server = ["manage.py", "runserver", f"{host}:{settings.PORT}"]
     else:

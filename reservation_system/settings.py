@@ -44,6 +44,10 @@ HOST = env.str("HOST", default="127.0.0.1")
 PORT = number("PORT", 8000, least=1, most=65535)
 WEB_CONCURRENCY = number("WEB_CONCURRENCY", 2, least=1, most=1024)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=LOOPBACK_HOSTS)
+# Which of the addresses this instance serves (urls.py).
+SERVICE = env.str("SERVICE", default="all")
+if SERVICE not in ("all", "provider", "client"):
+    raise ImproperlyConfigured("SERVICE must be all, provider or client.")
 
 DATABASES = {
     "default": database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))

@@ -1,4 +1,4 @@
-"""Every address of the service."""
+"""Every address of the service, and which of them this instance serves."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -44,3 +44,16 @@ if settings.ADMIN_PATH:
         path(settings.ADMIN_PATH, csrf_exempt(RedirectView.as_view(pattern_name="admin:index"))),
         path(f"{settings.ADMIN_PATH}/", admin.site.urls),
     ]
+
+# By first segment, what an instance of one service leaves to the other. Both serve the rest.
+LEFT_TO_THE_OTHER = {
+    "all": [],
+    "client": [
+        *("", "provider", "events", "webhooks", "schema", "docs"),
+        settings.ADMIN_PATH.partition("/")[0],
+    ],
+    "provider": ["client"],
+}[settings.SERVICE]
+urlpatterns = [
+    one for one in urlpatterns if str(one.pattern).partition("/")[0] not in LEFT_TO_THE_OTHER
+]

@@ -18,7 +18,15 @@ from redis.exceptions import RedisError
 from .server import ROOT
 
 NAMES = [
-    *("DATABASE_URL", "DATABASE_HEALTH_CHECKS", "HOST", "PORT", "WEB_CONCURRENCY", "LOG_LEVEL"),
+    *(
+        "SERVICE",
+        "DATABASE_URL",
+        "DATABASE_HEALTH_CHECKS",
+        "HOST",
+        "PORT",
+        "WEB_CONCURRENCY",
+        "LOG_LEVEL",
+    ),
     *("HOLD_SECONDS", "NOTICE_SECONDS", "NOTICE_GRACE_SECONDS", "MAX_HOLDS_PER_CLIENT"),
     *("TRUSTED_PROXIES", "TLS", "CORS_ALLOWED_ORIGINS", "ADMIN_PATH", "REDIS_URL"),
     *("BROKER_URL", "WEBHOOK_ALLOWED_NETWORKS"),
@@ -56,6 +64,7 @@ def test_nothing_needs_to_be_set(read):
     assert settings["SECRET_KEY"]
     assert settings["SECRET_KEY_FALLBACKS"] == []
     assert settings["AUTHENTICATION"] == "open"
+    assert settings["SERVICE"] == "all"
     assert settings["TRUSTED_PROXIES"] == settings["CORS_ALLOWED_ORIGINS"] == []
     assert settings["WEBHOOK_ALLOWED_NETWORKS"] == []
     assert settings["ADMIN_PATH"] == "admin"
@@ -81,6 +90,7 @@ def test_what_is_set_is_taken(read):
         SECRET_KEY="ours",
         SECRET_KEY_FALLBACKS="former,older",
         AUTHENTICATION="required",
+        SERVICE="client",
         HOST="0.0.0.0",
         PORT="9000",
         WEB_CONCURRENCY="4",
@@ -105,6 +115,7 @@ def test_what_is_set_is_taken(read):
     assert settings["SECRET_KEY"] == "ours"
     assert settings["SECRET_KEY_FALLBACKS"] == ["former", "older"]
     assert settings["AUTHENTICATION"] == "required"
+    assert settings["SERVICE"] == "client"
     assert settings["ALLOWED_HOSTS"] == ["reservations.example", "localhost"]
 
 
@@ -173,6 +184,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("DEBUG", value) for value in ("perhaps", "", "2")),
         *(("DATABASE_HEALTH_CHECKS", value) for value in ("perhaps", "2")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
+        *(("SERVICE", value) for value in ("", "Client", "both")),
         *(("OPEN_PROVIDER_SIGNUP", value) for value in ("perhaps", "")),
         *(("PUBLIC_AVAILABILITY", value) for value in ("perhaps", "")),
         *(("ACCESS_TOKEN_SECONDS", value) for value in ("", "0", "soon")),
