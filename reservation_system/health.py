@@ -9,6 +9,8 @@ from django.views.decorators.http import require_safe
 
 from scheduling import errors
 
+from . import draining
+
 
 @require_safe
 def alive(request: HttpRequest) -> HttpResponse:
@@ -19,7 +21,10 @@ def alive(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when the database answers and every migration is applied, else 503 saying which."""
+    """200 when the database answers and every migration is applied, else 503 saying which; 503 too
+    when the instance is about to stop."""
+    if draining.has_begun():
+        return errors.response(errors.Draining())
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     try:

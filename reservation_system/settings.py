@@ -48,6 +48,8 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=LOOPBACK_HOSTS)
 SERVICE = env.str("SERVICE", default="all")
 if SERVICE not in ("all", "provider", "client"):
     raise ImproperlyConfigured("SERVICE must be all, provider or client.")
+# How long it says that it is about to stop, before it does (draining.py).
+DRAIN = seconds("DRAIN_SECONDS", 0)
 
 DATABASES = {
     "default": database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))

@@ -267,6 +267,13 @@ class Unavailable(Refusal):
     wait = 2
 
 
+class Draining(Refusal):
+    status_code = 503
+    default_code = "draining"
+    default_detail = "This instance is about to stop. Ask another."
+    wait = 1
+
+
 class Overloaded(Refusal):
     status_code = 503
     default_code = "overloaded"

@@ -11,8 +11,19 @@ import requests
 from .server import ROOT, Server
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_the_fixture_and_stops_cleanly(server, number):
+@pytest.mark.parametrize(
+    ("number", "environment"),
+    # Whoever presses Ctrl-C is not kept waiting.
+    [(signal.SIGTERM, {}), (signal.SIGINT, {"DRAIN_SECONDS": "3600"})],
+)
+def test_it_serves_the_fixture_and_stops_cleanly(empty_database_url, tmp_path, number, environment):
+    with Server(tmp_path, empty_database_url, **environment) as server:
+        serves_the_fixture(server)
+        server.process.send_signal(number)
+        assert server.process.wait(timeout=25) == 0
+
+
+def serves_the_fixture(server):
     answer = requests.get(
         f"{server.base_url}/client/getProviderAvailability", {"provider_id": 2}, timeout=5
     )
@@ -21,8 +32,6 @@ def test_it_serves_the_fixture_and_stops_cleanly(server, number):
     assert f"Serving on {server.base_url}" in first
     # Nothing else but the log, an object a line.
     assert {"request"} == {json.loads(line)["message"] for line in lines}
-    server.process.send_signal(number)
-    assert server.process.wait(timeout=25) == 0
 
 
 def test_it_keeps_the_data_over_a_restart(server):

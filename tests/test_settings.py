@@ -65,6 +65,7 @@ def test_nothing_needs_to_be_set(read):
     assert settings["SECRET_KEY_FALLBACKS"] == []
     assert settings["AUTHENTICATION"] == "open"
     assert settings["SERVICE"] == "all"
+    assert settings["DRAIN"] == timedelta(0)
     assert settings["TRUSTED_PROXIES"] == settings["CORS_ALLOWED_ORIGINS"] == []
     assert settings["WEBHOOK_ALLOWED_NETWORKS"] == []
     assert settings["ADMIN_PATH"] == "admin"
@@ -91,6 +92,7 @@ def test_what_is_set_is_taken(read):
         SECRET_KEY_FALLBACKS="former,older",
         AUTHENTICATION="required",
         SERVICE="client",
+        DRAIN_SECONDS="15",
         HOST="0.0.0.0",
         PORT="9000",
         WEB_CONCURRENCY="4",
@@ -116,6 +118,7 @@ def test_what_is_set_is_taken(read):
     assert settings["SECRET_KEY_FALLBACKS"] == ["former", "older"]
     assert settings["AUTHENTICATION"] == "required"
     assert settings["SERVICE"] == "client"
+    assert settings["DRAIN"] == timedelta(seconds=15)
     assert settings["ALLOWED_HOSTS"] == ["reservations.example", "localhost"]
 
 
@@ -185,6 +188,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("DATABASE_HEALTH_CHECKS", value) for value in ("perhaps", "2")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
         *(("SERVICE", value) for value in ("", "Client", "both")),
+        *(("DRAIN_SECONDS", value) for value in ("", "-1", "long")),
         *(("OPEN_PROVIDER_SIGNUP", value) for value in ("perhaps", "")),
         *(("PUBLIC_AVAILABILITY", value) for value in ("perhaps", "")),
         *(("ACCESS_TOKEN_SECONDS", value) for value in ("", "0", "soon")),
