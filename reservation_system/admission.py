@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
-from scheduling import errors, metrics
+from scheduling import errors, failover, metrics
 
 from . import watchdog
 from .middleware import ARRIVED, request_id_of
@@ -109,6 +109,7 @@ class Admission:
         connections["default"] = connection
         try:
             connection.close_if_unusable_or_obsolete()
+            failover.drop_if_broken(connection)
             answer: Any = self.application(environ, start_response)
             try:
                 return [b"".join(answer)]

@@ -11,6 +11,8 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
+from . import failover
+
 logger = logging.getLogger(__name__)
 
 # Locked, full, read-only, restarting, gone: whatever was asked has not happened.
@@ -389,10 +391,9 @@ def fault(request: HttpRequest) -> HttpResponse:
 def _as_refusal(exception: BaseException | None) -> exceptions.APIException | None:
     if isinstance(exception, exceptions.APIException):
         return exception
-    if isinstance(exception, InternalError):
-        # A primary that has become a standby: the next request looks for the new one.
-        connection.close()
     if isinstance(exception, DATABASE_AWAY):
+        if failover.was_refused(exception):
+            connection.close()  # the next request looks for the new primary
         logger.error("database unavailable", extra={"reason": str(exception).strip()})
         return Unavailable()
     if isinstance(exception, Http404):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from . import errors, policy
+from . import errors, failover, policy
 from .models import StoredAnswer
 
 
@@ -30,6 +30,14 @@ def answer_once(
     The first of the fingerprints is kept, any of them recognises the request. Raises StillRunning
     while the first request is, KeyReused when it was another one, and what `effect` raises.
     """
+    return failover.once_more(
+        lambda: _answer_once(caller, key, fingerprints, effect), after=failover.was_refused
+    )
+
+
+def _answer_once(
+    caller: str, key: str, fingerprints: Collection[str], effect: Callable[[], Answer]
+) -> tuple[Answer, bool]:
     now = timezone.now()
     with transaction.atomic():
         _require_alone(caller, key)

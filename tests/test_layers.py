@@ -28,6 +28,7 @@ LAYERS = [
     {"models", "tokens", "identity", "outbound"},
     {"calendars"},
     {"policy", "errors", "metrics"},
+    {"failover"},
 ]
 # The one row whose modules may know each other: they are all shapes.
 COURIERS, SHAPES, QUEUES, VERBS = LAYERS[3:7]

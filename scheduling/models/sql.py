@@ -17,6 +17,8 @@ from typing import Any
 from django.db import connections
 from psycopg.pq import Format
 
+from scheduling import failover
+
 LARGE = 1000
 
 
@@ -24,7 +26,9 @@ def fetch(sql: str, params: Sequence[Any], moments: tuple[int, ...]) -> list[Any
     """Run one statement to its end; the columns numbered in `moments` come out as UTC datetimes."""
     connection = connections["default"]  # its stand-in takes 3 us for each attribute
     if connection.vendor == "postgresql":
-        return _fetch_in_binary(connection, sql, params)
+        return failover.once_more(
+            lambda: _fetch_in_binary(connection, sql, params), after=failover.was_refused
+        )
     # Moments in the database's own form: SQLite would compare two texts of one moment.
     adapt = connection.ops.adapt_datetimefield_value
     with _turn_to_write(connection, sql), connection.cursor() as cursor:

@@ -7,8 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from scheduling import failover
 from scheduling.wire import JSONRequest
 
+READS = ("GET", "HEAD")
 View = Callable[[Request], HttpResponse]
 
 
@@ -46,6 +48,9 @@ def endpoint(methods: Collection[str]) -> Callable[[View], Callable[..., HttpRes
         def handler(self: Endpoint, request: Request) -> HttpResponse:
             return function(request)
 
+        def reader(self: Endpoint, request: Request) -> HttpResponse:
+            return failover.once_more(lambda: function(request), after=failover.was_lost)
+
         answered = [method.lower() for method in (*methods, "OPTIONS")]
         own = {
             name: getattr(function, name)
@@ -56,7 +61,7 @@ def endpoint(methods: Collection[str]) -> Callable[[View], Callable[..., HttpRes
             function.__name__,
             (Endpoint,),
             {
-                **dict.fromkeys((method.lower() for method in methods), handler),
+                **{one.lower(): reader if one in READS else handler for one in methods},
                 **own,
                 "__doc__": function.__doc__,
                 "__module__": function.__module__,
