@@ -19,6 +19,7 @@ class Server:
     """The service as `make run` starts it, on a free port, with its log in a file."""
 
     command = ("reservation_system.serve", "--prepare")
+    root = ROOT
 
     def __init__(self, folder, database_url=None, **environment):
         self.port = free_port()
@@ -33,7 +34,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *self.command],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -64,7 +65,7 @@ class Server:
         """`manage.py` as the operator runs it: a process of its own, with the server's settings."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment | environment,
             capture_output=True,
             text=True,
