@@ -470,3 +470,19 @@ def test_each_party_is_told_of_an_event_once():
         "scheduling_notification_once",
         lambda: make_notification(**same),
     )
+
+
+@pytest.mark.parametrize("model", [Timeslot, Reservation, ReservationEvent])
+def test_only_primary_keys_stand_between_a_table_and_its_shards(model, is_postgresql):
+    """What is spread by provider must have it in every unique and exclusion constraint."""
+    if not is_postgresql:  # nothing spreads it
+        return
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
+            "WHERE indrelid = %s::regclass AND (indisunique OR indisexclusion)",
+            [table],
+        )
+        keys = dict(cursor.fetchall())
+    assert {name for name in keys if "(provider_id" not in keys[name]} == {f"{table}_pkey"}
