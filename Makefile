@@ -17,12 +17,15 @@ beat: .venv/run ## send the periodic tasks (BROKER_URL); one of it is enough
 	@exec $(BIN)/python -m celery --quiet --app reservation_system.celery beat --schedule "$$(mktemp -d)/schedule" --pidfile=
 
 test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest --database sqlite -m "not services"
-	$(BIN)/python -m pytest --database postgresql -m "not services"
+	$(BIN)/python -m pytest --database sqlite -m "not services and not drills"
+	$(BIN)/python -m pytest --database postgresql -m "not services and not drills"
 
-test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL) and PgBouncer
+test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL) and other programs
 	$(BIN)/python -m pytest --database postgresql -m services
 	$(BIN)/python -m pytest --database pgbouncer --reuse-db $(patsubst %,tests/test_%.py,reserve confirm list_bookable publish expire)
+
+drills: .venv/dev ## what docs/operations.md says of upgrades, backups and secrets, done to a service in use
+	$(BIN)/python -m pytest -n0 -s --database postgresql tests/test_operations.py
 
 postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against servers of its own
 	$(BIN)/python postman/run
@@ -48,14 +51,18 @@ bench-overload: .venv/dev ## three times the load that it can take
 bench-soak: .venv/dev ## four minutes of everything: memory, connections, bloat, latency
 	$(BIN)/python -m benchmarks soak --write
 
+capacity: .venv/dev ## what so many clients need, by these figures, into docs/capacity.md
+	$(BIN)/python -m benchmarks.capacity
+
 bench-smoke: .venv/dev ## the benchmark in under a minute; fails on what is counted
 	$(BIN)/python -m benchmarks --quick
 
-lint: .venv/dev ## formatting, lint, types, spelling, missing migrations, the schema, known vulnerabilities
+lint: .venv/dev ## formatting, lint, types, spelling, the Dockerfile, missing migrations, the schema, known vulnerabilities
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/typos
+	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python .ci/audit.py requirements.txt
@@ -84,4 +91,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak bench-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke lint format requirements
