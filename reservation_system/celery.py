@@ -11,9 +11,11 @@ from celery import Celery, signals
 from celery.schedules import crontab
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils.module_loading import import_string
 from prometheus_client import start_http_server
+
+from scheduling import failover
 
 from .environment import new_folder_for_counts
 
@@ -91,6 +93,8 @@ def _log_as_the_service_does(**_: Any) -> None:
 @signals.task_prerun.connect
 def _drop_broken_connections(**_: Any) -> None:
     close_old_connections()
+    for connection in connections.all(initialized_only=True):
+        failover.drop_if_broken(connection)
 
 
 @signals.task_prerun.connect

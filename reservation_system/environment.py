@@ -107,7 +107,6 @@ def database(url: str) -> dict[str, Any]:
         options["prepare_threshold"] = None if is_pooled else 5
         options.setdefault("server_side_binding", True)
         options.setdefault("application_name", "reservation_system")
-        database["CONN_HEALTH_CHECKS"] = flag("DATABASE_HEALTH_CHECKS", default=False)
         return database
     raise ImproperlyConfigured("DATABASE_URL must start with sqlite:/// or postgresql://.")
 

@@ -21,7 +21,6 @@ NAMES = [
     *(
         "SERVICE",
         "DATABASE_URL",
-        "DATABASE_HEALTH_CHECKS",
         "DATABASE_POOLED",
         "HOST",
         "PORT",
@@ -186,7 +185,6 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("PORT", value) for value in ("http", "", "0", "-1", "65536")),
         *(("WEB_CONCURRENCY", value) for value in ("all", "", "0", "-1")),
         *(("DEBUG", value) for value in ("perhaps", "", "2")),
-        *(("DATABASE_HEALTH_CHECKS", value) for value in ("perhaps", "2")),
         *(("DATABASE_POOLED", value) for value in ("perhaps", "2")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
         *(("SERVICE", value) for value in ("", "Client", "both")),
@@ -243,7 +241,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
 @pytest.mark.filterwarnings("ignore:Engine not recognized")  # django-environ's own
 def test_what_cannot_be_read_is_named(read, name, value):
     environment = {"AUTHENTICATION": "open", name: value}
-    if name in ("DATABASE_HEALTH_CHECKS", "DATABASE_POOLED"):
+    if name == "DATABASE_POOLED":
         environment["DATABASE_URL"] = SERVER
     with pytest.raises(ImproperlyConfigured, match=name):
         read(**environment, SECRET_KEY="ours")
