@@ -1,5 +1,6 @@
 """deploy/ at its word: what it starts, sets and watches is what there is."""
 
+import os
 import re
 import shlex
 import shutil
@@ -119,6 +120,21 @@ def test_no_container_may_do_more_than_it_must(name):
 def test_each_variable_it_sets_is_a_setting():
     for service in OURS.values():
         assert set(service["environment"]) <= settings()
+
+
+def test_the_service_takes_what_it_sets():
+    """With the secrets given and all else left to its default."""
+    environment = os.environ.copy()
+    for name, value in OURS["worker"]["environment"].items():
+        value = re.sub(r"\$\{\w+:\+.*\}", "", re.sub(r"\$\{\w+:\?\}", "g1ven" * 10, value))
+        environment[name] = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
+        assert "$" not in environment[name]
+    subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level=WARNING"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+    )
 
 
 def test_no_secret_has_a_default():
