@@ -297,23 +297,6 @@ def stop_at_once(process):
     return process.wait(timeout=4)
 
 
-@pytest.mark.parametrize(("checks", "status"), [("true", 200), ("false", 503)])
-def test_health_checks_find_a_connection_that_was_cut(checks, status, tmp_path):
-    """Without them, as a control, whoever comes next is refused."""
-    settings = {"DATABASE_HEALTH_CHECKS": checks, "WEB_CONCURRENCY": "1"}
-    with database(Stopped, tmp_path) as away, Server(tmp_path, away.url, **settings) as server:
-        address = f"{server.base_url}/client/getProviderAvailability?provider_id=1"
-        assert requests.get(address, timeout=5).status_code == 200
-        with psycopg.connect(away.url) as others:
-            cut = (
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                "WHERE application_name = 'reservation_system'"
-            )
-            assert others.execute(cut).fetchall()
-        assert requests.get(address, timeout=5).status_code == status
-        assert requests.get(address, timeout=5).status_code == 200
-
-
 @pytest.mark.parametrize("fault", FAULTS_OF_A_SWEEP)
 def test_the_scheduled_sweep_outlives_the_database(fault, tmp_path):
     with database(fault, tmp_path) as away:

@@ -169,8 +169,7 @@ def typed(postgresql, text, **variables):
 @pytest.mark.services
 def test_a_mistake_is_undone_to_the_moment_before_it(postgresql, tmp_path):
     backup, restore, afterwards = blocks("Backup and restore", "sh")
-    settings = {"DATABASE_HEALTH_CHECKS": "true"}
-    with Server(tmp_path, postgresql.url, **settings) as server, InUse(server) as use:
+    with Server(tmp_path, postgresql.url) as server, InUse(server) as use:
         use.go_on()
         typed(postgresql, backup)
         use.go_on()

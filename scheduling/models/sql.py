@@ -55,7 +55,6 @@ def _fetch_in_binary(connection: Any, sql: str, params: Sequence[Any]) -> list[A
             wrapped.execute(sql, params)
             rows = cursor.fetchall()
         return rows
-    connection.close_if_health_check_failed()  # as Django's cursor does
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     cursor = connection.__dict__.get("kept_cursor")
