@@ -186,11 +186,15 @@ def test_a_mistake_is_undone_to_the_moment_before_it(postgresql, tmp_path):
             wait_until(lambda: not _asked(postgresql, "SELECT pg_is_in_recovery()"))
             typed(postgresql, afterwards)
             found = _asked(postgresql, "SELECT array_agg(id) FROM scheduling_reservation")
+            use.failed.clear()
+            until = len(use.confirmed) + 20
         assert set(before) <= set(found)
         # One may have been held and not confirmed at that moment.
         assert len(found) <= len(before) + 1
-        use.failed.clear()
-        use.go_on()
+        wait_until(lambda: len(use.confirmed) >= until)
+        # But for one that was held after that moment.
+        assert len(use.failed) <= 1
+        assert all("reservation_not_found" in refusal for refusal in use.failed)
 
 
 def _asked(postgresql, question):
