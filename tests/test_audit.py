@@ -14,6 +14,8 @@ import pytest
 from .database import free_port
 from .server import ROOT
 
+pytestmark = pytest.mark.once
+
 SCRIPT = ROOT / ".ci/audit.py"
 NOT_DONE = "The audit for known vulnerabilities was NOT DONE"
 ADVISORY = {"id": "PYSEC-1", "summary": "It lets anybody in.", "affected": []}

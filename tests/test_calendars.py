@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from scheduling import calendars, errors, policy
 from scheduling.calendars import Window, zones
 
+pytestmark = pytest.mark.once
+
 MINUTE, HOUR, DAY, WEEK = (timedelta(**{unit: 1}) for unit in ("minutes", "hours", "days", "weeks"))
 QUARTER = 15 * MINUTE
 MONDAY = date(2027, 3, 1)

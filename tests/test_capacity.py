@@ -1,6 +1,10 @@
 """docs/capacity.md says what its figures and the costs in benchmarks/README.md come to."""
 
+import pytest
+
 from benchmarks import capacity
+
+pytestmark = pytest.mark.once
 
 
 def test_the_page_is_what_the_measurements_come_to():

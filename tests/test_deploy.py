@@ -18,6 +18,8 @@ from scheduling import metrics
 
 from .server import ROOT, Server
 
+pytestmark = pytest.mark.once
+
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

@@ -21,6 +21,8 @@ from .factories import make_provider, make_timeslot
 from .server import ROOT, Server
 from .test_refusals import ADDRESSES, CALLS, refusal
 
+pytestmark = pytest.mark.once
+
 HOST = "reservations.example.org"
 FORGED = {"X-Forwarded-For": "198.51.100.7", "X-Forwarded-Proto": "https"}
 PASSWORD = "correct horse battery staple"

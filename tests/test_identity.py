@@ -26,6 +26,8 @@ from .concurrency import LONGEST_WAIT, rows_of
 from .factories import PASSWORD, make_client, make_provider, make_timeslot
 from .server import Server
 
+pytestmark = pytest.mark.once
+
 ISSUER = "https://identity.example.org/realms/practice"
 AUDIENCE = "reservations"
 

@@ -13,6 +13,8 @@ from scheduling.models import Provider
 
 from .factories import make_client, make_timeslot
 
+pytestmark = pytest.mark.once
+
 NAMES = {"first_name": "Zaphodina", "last_name": "Beeblebroxova"}
 
 

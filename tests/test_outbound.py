@@ -18,6 +18,8 @@ from scheduling import outbound
 
 from .receiver import Handler, Receiver, server_tls
 
+pytestmark = pytest.mark.once
+
 LOOPBACK = [ip_network("127.0.0.0/8")]
 BODY = b'{"type":"webhook.test"}'
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -6,6 +6,8 @@ import pytest
 
 from scheduling import policy
 
+pytestmark = pytest.mark.once
+
 MONDAY = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
 

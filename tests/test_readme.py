@@ -21,6 +21,8 @@ from .concurrency import wait_until
 from .database import free_port
 from .server import ROOT
 
+pytestmark = pytest.mark.once
+
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))

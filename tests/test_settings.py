@@ -17,6 +17,8 @@ from redis.exceptions import RedisError
 
 from .server import ROOT
 
+pytestmark = pytest.mark.once
+
 NAMES = [
     *(
         "SERVICE",

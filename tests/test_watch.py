@@ -19,6 +19,8 @@ from reservation_system import logs
 from . import factories, watch
 from .server import ROOT, Server
 
+pytestmark = pytest.mark.once
+
 
 def web_token():
     parts = ({"alg": "HS256"}, {"sub": "7"}, "signature")
