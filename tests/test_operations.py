@@ -53,7 +53,7 @@ class InUse(threading.Thread):
         day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         window = {
             "start_time": f"{day + timedelta(2):%FT%TZ}",
-            "end_time": f"{day + timedelta(62):%FT%TZ}",
+            "end_time": f"{day + timedelta(122):%FT%TZ}",
         }
         published = self.ask("POST", "/provider/availability", {"provider_id": 1, **window})
         self.timeslots = iter([one["timeslot_id"] for one in published["available timeslots"]])
@@ -77,6 +77,7 @@ class InUse(threading.Thread):
 
     def run(self):
         while not self.is_over:
+            time.sleep(0.01)  # there are some 11,000 timeslots
             self.ask("GET", "/client/getProviderAvailability?provider_id=1&limit=10")
             held = self.ask(
                 "POST", "/client/reserve", {"client_id": 1, "timeslot_id": next(self.timeslots)}
