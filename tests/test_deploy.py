@@ -29,8 +29,7 @@ OURS = {name: one for name, one in SERVICES.items() if one["image"] == "reservat
 UNITS = sorted(unit for unit in (DEPLOY / "systemd").rglob("*") if unit.is_file())
 ALERTS = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
 HERE = "/srv/reservation-service/.venv/bin/python "
-# What other branches bring.
-NOT_YET = {"SERVICE", "DRAIN_SECONDS", "archive"}
+NOT_YET = {"archive"}  # on its way
 
 
 @cache
