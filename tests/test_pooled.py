@@ -69,16 +69,22 @@ def test_it_works_behind_a_pooler_that_it_is_told_of_and_else_not(bouncer, tmp_p
         ThreadPoolExecutor(CALLERS) as pool,
     ):
         plays = [pool.submit(play, server, hours) for _ in range(CALLERS)]
-        statuses = {status for one in plays for status in one.result()}
-    assert statuses == {
-        ("/provider/availability", 201),
-        ("/provider/availability", 409),
-        ("/client/getProviderAvailability", 200),
-        ("/client/reserve", 200),
-        ("/client/reserve", 409),
-        ("/client/confirm", 200),
-        ("/provider/expiredReservations", 200),
-    }
-    # The control: what it prepared on one connection, it looks for on another.
-    with pytest.raises(RuntimeError, match=r"prepared statement .* does not exist"):
-        Server(tmp_path, bouncer.url).start()
+        assert {status for one in plays for status in one.result()} == {
+            ("/provider/availability", 201),
+            ("/provider/availability", 409),
+            ("/client/getProviderAvailability", 200),
+            ("/client/reserve", 200),
+            ("/client/reserve", 409),
+            ("/client/confirm", 200),
+            ("/provider/expiredReservations", 200),
+        }
+        # The control: what it prepared on one connection, it looks for on another.
+        with pytest.raises(RuntimeError, match=r"prepared statement .* does not exist"):
+            Server(tmp_path, bouncer.url).start()
+        # Of a new start of the pooler nobody notices anything who asked nothing just then.
+        bouncer.stop()
+        bouncer.start()
+        for _ in range(20):
+            person = {"first_name": "Emmy", "last_name": "Noether"}
+            created = requests.post(f"{server.base_url}/client/create", json=person, timeout=30)
+            assert created.status_code == 201
