@@ -57,6 +57,15 @@ capacity: .venv/dev ## what so many clients need, by these figures, into docs/ca
 bench-smoke: .venv/dev ## the benchmark in under a minute; fails on what is counted
 	$(BIN)/python -m benchmarks --quick
 
+cluster: .venv/dev ## the whole production topology on this machine (CLUSTER_PORT, CLUSTER_FOLDER; Debian packages)
+	@exec $(BIN)/python -m cluster up
+
+cluster-restart: .venv/dev ## restart its instances one by one
+	@exec $(BIN)/python -m cluster restart
+
+cluster-down: .venv/dev ## end it, and nothing else
+	@exec $(BIN)/python -m cluster down
+
 lint: .venv/dev ## formatting, lint, types, spelling, the Dockerfile, missing migrations, the schema, known vulnerabilities
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -91,4 +100,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down lint format requirements

@@ -1,0 +1,1 @@
+"""The whole production topology on one machine, configured by deploy/, and its faults."""
