@@ -66,6 +66,12 @@ cluster-restart: .venv/dev ## restart its instances one by one
 cluster-down: .venv/dev ## end it, and nothing else
 	@exec $(BIN)/python -m cluster down
 
+chaos: .venv/dev ## break a cluster in every way, and count what that costs, into docs/operations.md (as root)
+	@exec $(BIN)/python -m cluster chaos --write
+
+chaos-smoke: .venv/dev ## the same in four minutes; fails on any loss, and on what takes too long
+	@exec $(BIN)/python -m cluster chaos --smoke
+
 lint: .venv/dev ## formatting, lint, types, spelling, the Dockerfile, missing migrations, the schema, known vulnerabilities
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -100,4 +106,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down lint format requirements
+.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format requirements

@@ -144,7 +144,10 @@ def _letter(message):
 
 def complaints(found):
     """Everything that is not as promised; nothing, if all is."""
-    expired = {event.reservation_id for event in found.events if event.kind == "expired"}
+    return [*complaints_but_of_letters(found), *_of_letters(found)]
+
+
+def complaints_but_of_letters(found):
     return [
         *_of_answers(found),
         *_of_histories(found),
@@ -157,27 +160,31 @@ def complaints(found):
             {(event.id,) for event in found.events},
             may_be_missing=set(),
         ),
-        *_of_telling(
-            "letter",
-            [
-                (
-                    (one.address, one.reservation_id, one.version),
-                    one.message_id,
-                    (one.address, one.reservation_id),
-                    one.version,
-                )
-                for one in found.letters
-            ],
-            {_as_told(event, party) for event in found.events for party in _told(event)},
-            may_be_missing={
-                _as_told(event, party)
-                for event in found.events
-                for party in _told(event)
-                if (event.id, party) in found.lapsed and event.reservation_id in expired
-            },
-        ),
         *(f"left over: {count} {name}" for name, count in found.left.items() if count),
     ]
+
+
+def _of_letters(found):
+    expired = {event.reservation_id for event in found.events if event.kind == "expired"}
+    return _of_telling(
+        "letter",
+        [
+            (
+                (one.address, one.reservation_id, one.version),
+                one.message_id,
+                (one.address, one.reservation_id),
+                one.version,
+            )
+            for one in found.letters
+        ],
+        {_as_told(event, party) for event in found.events for party in _told(event)},
+        may_be_missing={
+            _as_told(event, party)
+            for event in found.events
+            for party in _told(event)
+            if (event.id, party) in found.lapsed and event.reservation_id in expired
+        },
+    )
 
 
 def duplicates(identities):
@@ -197,16 +204,12 @@ def _as_told(event, party):
 
 def _of_answers(found):
     """Each acknowledged change is in the history once; nothing else is, but what may be."""
-    effects = Counter(
-        (event.kind, event.reservation_id, event.client_id, _moved_to(event))
-        for event in found.events
-        if event.kind not in ("expired", "moved_away")
-    )
+    there = effects(found)
     acknowledged = Counter(tuple(one) for one in found.acknowledged)
     for effect, times in acknowledged.items():
-        if effects[effect] < times:
+        if there[effect] < times:
             yield f"acknowledged, but lost: {effect}"
-    surplus = effects - acknowledged
+    surplus = there - acknowledged
     # Whoever was not answered does not know the id of what is reserved now.
     in_doubt = Counter(tuple(one) for one in found.in_doubt)
     asked = Counter()
@@ -214,6 +217,15 @@ def _of_answers(found):
         asked[kind, None if kind == "reserved" else reservation, client, timeslot] += times
     for effect, times in (asked - in_doubt).items():
         yield f"nobody asked for it, or not so often ({times}): {effect}"
+
+
+def effects(found):
+    """What is in the history, as callers asked for it."""
+    return Counter(
+        (event.kind, event.reservation_id, event.client_id, _moved_to(event))
+        for event in found.events
+        if event.kind not in ("expired", "moved_away")
+    )
 
 
 def _moved_to(event):
@@ -240,6 +252,8 @@ def _of_histories(found):
             yield f"reservation {pk} goes on after its end: {[one.kind for one in history]}"
         if sum(event.kind == "expired" for event in history) > 1:
             yield f"reservation {pk} expired more than once"
+        if {"confirmed", "expired"} <= {event.kind for event in history}:
+            yield f"reservation {pk} expired although it was confirmed"
         row = found.reservations.get(pk)
         is_live = last.kind not in ends
         if row is not None and (

@@ -114,6 +114,7 @@ def test_it_does_not_complain_of_what_may_be(changes):
         ({"events": without(1)}, "has the versions"),
         ({"events": again(1)}, "has the versions"),
         ({"events": again(5)}, "expired more than once"),
+        ({"events": instead(3, kind="expired")}, "expired although it was confirmed"),
         ({"events": again(2)}, "moved away at"),
         ({"events": instead(1, kind="cancelled")}, "goes on after its end"),
         ({"reservations": lambda rows: {1: rows[1]}}, "no history, or no row"),
