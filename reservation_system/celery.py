@@ -51,6 +51,13 @@ PERIODIC_JOBS = {
         "options": {"expires": 3600},
     },
 }
+if settings.ARCHIVE_AFTER:
+    # Beside the purge, which lets go of what keeps a reservation from being archived.
+    PERIODIC_JOBS["archive"] = {
+        "task": "analytics.tasks.archive",
+        "schedule": crontab(minute="30"),
+        "options": {"expires": 3600},
+    }
 
 
 @signals.import_modules.connect
@@ -62,7 +69,11 @@ def _count_in_a_folder(**_: Any) -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-app = Celery("reservation_system", broker=settings.BROKER_URL, include=["scheduling.tasks"])
+app = Celery(
+    "reservation_system",
+    broker=settings.BROKER_URL,
+    include=["scheduling.tasks", "analytics.tasks"],
+)
 app.conf.update(
     beat_schedule=PERIODIC_JOBS,
     timezone="UTC",

@@ -75,18 +75,18 @@ def rate(name: str, default: str) -> tuple[int, int] | None:
     return int(count), seconds[period]
 
 
-def database(url: str) -> dict[str, Any]:
+def database(name: str, url: str) -> dict[str, Any]:
     try:
         database: dict[str, Any] = environ.Env.db_url_config(url)
     except ValueError:
         # Not chained: the reason quotes a piece of the address, which may be of the password.
-        raise ImproperlyConfigured("DATABASE_URL cannot be read.") from None
+        raise ImproperlyConfigured(f"{name} cannot be read.") from None
     options = database.setdefault("OPTIONS", {})
     # Each thread keeps its connection: opening one costs ten times a whole reserve.
     database["CONN_MAX_AGE"] = None
     if database.get("ENGINE") == "django.db.backends.sqlite3":
         if database["NAME"] == ":memory:":
-            raise ImproperlyConfigured("DATABASE_URL must name a file: sqlite:////path/to/file.")
+            raise ImproperlyConfigured(f"{name} must name a file: sqlite:////path/to/file.")
         # IMMEDIATE: a writer waits its turn before it reads, instead of failing halfway through.
         options.setdefault("transaction_mode", "IMMEDIATE")
         options.setdefault("timeout", 20)
@@ -108,7 +108,7 @@ def database(url: str) -> dict[str, Any]:
         options.setdefault("server_side_binding", True)
         options.setdefault("application_name", "reservation_system")
         return database
-    raise ImproperlyConfigured("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    raise ImproperlyConfigured(f"{name} must start with sqlite:/// or postgresql://.")
 
 
 def new_folder_for_counts() -> str:

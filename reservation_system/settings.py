@@ -52,8 +52,16 @@ if SERVICE not in ("all", "provider", "client"):
 DRAIN = seconds("DRAIN_SECONDS", 0)
 
 DATABASES = {
-    "default": database(env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"))
+    "default": database(
+        "DATABASE_URL", env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+    ),
+    # Where the past goes. Nobody connects to it but who archives, forgets or reports.
+    "analytics": database(
+        "ANALYTICS_DATABASE_URL",
+        env.str("ANALYTICS_DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'analytics.sqlite3'}"),
+    ),
 }
+DATABASE_ROUTERS = ["analytics.router.Router"]
 
 HAS_DATABASE_SERVER = DATABASES["default"]["ENGINE"].endswith("postgresql")
 # Of each worker: requests at a time, requests that may wait for that (some 50 ms), and threads: for
@@ -206,6 +214,24 @@ NOTICE_GRACE = seconds("NOTICE_GRACE_SECONDS", 0)
 CANCEL_NOTICE = seconds("CANCEL_NOTICE_SECONDS", 0)
 MAX_HOLDS_PER_CLIENT = number("MAX_HOLDS_PER_CLIENT", 0, least=0)
 REMINDER = seconds("REMINDER_SECONDS", 86400)
+ARCHIVE_AFTER = timedelta(days=number("ARCHIVE_AFTER_DAYS", 0, least=0, most=36500))
+
+
+def _require_a_place_for_the_past() -> None:
+    def place(name: str) -> list[str]:
+        return [str(DATABASES[name].get(part, "")) for part in ("HOST", "PORT", "NAME")]
+
+    if place("analytics") == place("default"):
+        raise ImproperlyConfigured("ANALYTICS_DATABASE_URL must not be DATABASE_URL.")
+    # A file beside one of several workers is no place, least of all in a container.
+    if ARCHIVE_AFTER and HAS_DATABASE_SERVER and not env.str("ANALYTICS_DATABASE_URL", default=""):
+        raise ImproperlyConfigured(
+            "ANALYTICS_DATABASE_URL must be set: ARCHIVE_AFTER_DAYS is, and DATABASE_URL names a "
+            "server."
+        )
+
+
+_require_a_place_for_the_past()
 
 # --- Messages to people --------------------------------------------------------------------------
 
@@ -263,6 +289,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "scheduling",
+    "analytics",
 ]
 
 MIDDLEWARE = [

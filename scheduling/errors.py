@@ -209,6 +209,15 @@ class HoldExpired(Refusal):
     default_detail = "This reservation was not confirmed in time. Reserve a timeslot again."
 
 
+class HistoryArchived(Refusal):
+    status_code = 410
+    default_code = "history_archived"
+    default_detail = (
+        "Something that happened after this position has been archived. Read the history anew, "
+        "without `after`."
+    )
+
+
 class ChangedMeanwhile(Refusal):
     status_code = 412
     default_code = "changed_meanwhile"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from . import errors
-from .models import ReservationEvent
+from .models import ArchivedHistory, ReservationEvent
 from .models.events import LAST_TRANSACTION
 
 
@@ -26,10 +26,14 @@ def events(
 ) -> Page:
     """The events after this position; of this provider and this client, or of everybody.
 
-    Raises InvalidInput for a position that this database has not come to.
+    Raises InvalidInput for a position that this database has not come to, and HistoryArchived for
+    one after which something is missing.
     """
     asked = ReservationEvent.objects.settled().after(after).of(provider_id, client_id)
     found = list(asked[: limit + 1])
+    # Looked at last: what is archived after this was found by the statement before.
+    if after is not None and ArchivedHistory.objects.reaches_beyond(after, provider_id, client_id):
+        raise errors.HistoryArchived
     if not found and after is not None:
         _require_reached(after)
     events = found[:limit]

@@ -12,7 +12,7 @@ from django.db.models import F, Max, Value
 from django.utils import timezone
 
 from . import policy
-from .models import EventReader, ReservationEvent
+from .models import ArchivedHistory, EventReader, ReservationEvent
 from .models.events import EventQuerySet
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,10 @@ def renumber() -> int:
     """Let the history go on in a database that was restored from a dump; how many were renumbered.
 
     Its transactions are numbered anew, from below: what is written now would come before all that
-    was read already, and not be read. So what was there goes below zero, in the order it had.
+    was read already, and not be read. So what was there goes below zero, in the order it had. Of
+    the positions that readers had, none is good any more: what had been archived, none can miss.
     """
+    ArchivedHistory.objects.numbered_elsewhere().delete()
     if not ReservationEvent.objects.numbered_elsewhere().exists():
         return 0
     with transaction.atomic():
@@ -111,6 +113,7 @@ def renumber() -> int:
         former = ReservationEvent.objects.filter(pk__lte=found["last"])
         count = former.update(transaction_id=below_zero)
         EventReader.objects.filter(event_id__lte=found["last"]).update(transaction_id=below_zero)
+        ArchivedHistory.objects.all().delete()
     logger.warning("history renumbered", extra={"renumbered": count})
     return count
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
-from django.db import connection
+from django.db import connection, connections
 
 LONGEST_WAIT = 60
 
@@ -22,7 +22,7 @@ def at_once(*contenders):
             start.wait()
             return contender()
         finally:
-            connection.close()
+            connections.close_all()
 
     with ThreadPoolExecutor(len(contenders)) as threads:
         return [

@@ -12,14 +12,16 @@ from django.core.cache import cache
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
+from scheduling.models import ReservationEvent
+
 from .broker import Broker
 from .server import Server
 
 # SQLite's in-memory database locks whole tables across threads: the tests use a file.
 if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    name = settings.DATABASES["default"]["NAME"]
-    connections.settings["default"]["TEST"]["NAME"] = f"{name}.{worker}.test"
+    for database in connections.settings.values():
+        database["TEST"]["NAME"] = f"{database['NAME']}.{worker}.test"
 
 
 # The same algorithm with a thousandth of the work: a sign-in is to take time only in earnest.
@@ -63,6 +65,16 @@ def api(db):
 def _nobody_has_asked_yet():
     """What a test was counted for (throttles) is not held against the next."""
     cache.clear()
+
+
+@pytest.fixture
+def anything_settled(monkeypatch):
+    """A test's own transaction is not over, and nothing that it wrote is settled."""
+    monkeypatch.setattr(
+        type(ReservationEvent.objects.all()),
+        "settled",
+        lambda self: self.order_by("transaction_id", "pk"),
+    )
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 DATABASE_URL = "DATABASE_URL"
+ANALYTICS_DATABASE_URL = "ANALYTICS_DATABASE_URL"
 
 
 class PostgreSQL:
@@ -183,8 +184,10 @@ def pytest_load_initial_conftests(early_config):
                 early_config.add_cleanup(bouncer.stop)
                 os.environ[DATABASE_URL] = bouncer.url
                 os.environ["DATABASE_POOLED"] = "true"
+            os.environ[ANALYTICS_DATABASE_URL] = f"{server.url.rpartition('/')[0]}/analytics"
         else:
             folder = tempfile.mkdtemp(prefix="reservation-sqlite-")
             early_config.add_cleanup(lambda: shutil.rmtree(folder))
             os.environ[DATABASE_URL] = f"sqlite:///{folder}/db.sqlite3"
+            os.environ[ANALYTICS_DATABASE_URL] = f"sqlite:///{folder}/analytics.sqlite3"
     return (yield)

@@ -168,12 +168,17 @@ from reservation_system.celery import PERIODIC_JOBS, app
 app.loader.import_default_modules()
 print(sorted(job["task"] in app.tasks for job in PERIODIC_JOBS.values()))
 """
-    for url, printed in (("amqp://127.0.0.1", "[True, True, True, True]\n"), ("", "")):
+    for url, days, printed in (
+        ("amqp://127.0.0.1", "0", f"{[True] * 4}\n"),
+        ("amqp://127.0.0.1", "180", f"{[True] * 5}\n"),
+        ("", "0", ""),
+    ):
         ran = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
             env=os.environ
-            | {"BROKER_URL": url, "DJANGO_SETTINGS_MODULE": "reservation_system.settings"},
+            | {"BROKER_URL": url, "DJANGO_SETTINGS_MODULE": "reservation_system.settings"}
+            | {"ARCHIVE_AFTER_DAYS": days},
             capture_output=True,
             text=True,
             timeout=60,

@@ -40,16 +40,6 @@ def settled_events(api, number, **query):
     return pages[-1]
 
 
-@pytest.fixture
-def anything_settled(monkeypatch):
-    """A test's own transaction is not over, and nothing that it wrote is settled."""
-    monkeypatch.setattr(
-        type(ReservationEvent.objects.all()),
-        "settled",
-        lambda self: self.order_by("transaction_id", "pk"),
-    )
-
-
 def test_each_change_leaves_its_event(api, clock, anything_settled):
     provider, client = make_provider(), make_client()
     timeslots = [make_timeslot(provider, (2 + nth) * DAY) for nth in range(3)]

@@ -33,6 +33,7 @@ LAYERS = [
 # The one row whose modules may know each other: they are all shapes.
 COURIERS, SHAPES, QUEUES, VERBS = LAYERS[3:7]
 PACKAGE = ROOT / "scheduling"
+PACKAGES = [ROOT / name for name in ("scheduling", "analytics", "reservation_system")]
 
 
 def module_of(path):
@@ -89,6 +90,37 @@ def test_the_domain_knows_nothing_of_its_deployment():
         assert not any(name.startswith("reservation_system") for name in imported(path)), path
 
 
+# The past, which is above the domain.
+PAST = ROOT / "analytics"
+ROWS_OF_THE_PAST = [
+    {"management.commands", "apps"},
+    {"tasks"},
+    {"archive"},
+    {"store"},
+    {"models", "router", "migrations"},
+]
+
+
+def test_the_domain_knows_nothing_of_the_past():
+    for path in PACKAGE.rglob("*.py"):
+        assert not any(name.startswith("analytics") for name in imported(path)), path
+
+
+def test_imports_within_the_past_point_down():
+    def row(module):
+        return next(nth for nth, row in enumerate(ROWS_OF_THE_PAST) if module in row)
+
+    for path in PAST.rglob("*.py"):
+        inside = path.relative_to(PAST)
+        module = ".".join(inside.parts[:-1]) or inside.stem
+        if inside.name == "__init__.py" or module == "migrations":
+            continue
+        for name in imported(path):
+            assert not name.startswith("reservation_system"), path
+            if name.startswith("analytics."):
+                assert row(module) < row(name.split(".")[1]), f"{path} imports {name}"
+
+
 def test_migrations_import_nothing_of_the_domain():
     for path in (PACKAGE / "migrations").glob("*.py"):
         assert list(ours(path)) == []
@@ -102,7 +134,7 @@ def test_verbs_know_nothing_of_http():
 
 
 def source_files():
-    return [*PACKAGE.rglob("*.py"), *(ROOT / "reservation_system").rglob("*.py")]
+    return [path for package in PACKAGES for path in package.rglob("*.py")]
 
 
 def found(pattern):
@@ -111,6 +143,7 @@ def found(pattern):
 
 def test_only_verbs_read_the_clock():
     verbs = {PACKAGE / f"{name}.py" for name in VERBS | COURIERS}
+    verbs |= {PAST / "archive.py"}
     assert found(r"timezone\.now\b") <= verbs
     assert found(r"\b(datetime|date)\.(now|utcnow|today)\b") == set()
 

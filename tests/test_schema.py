@@ -40,7 +40,7 @@ OPERATIONS = {
     ("/client/calendarLink", "post"): ["client_not_found"],
     ("/client/calendarLink", "delete"): ["client_not_found"],
     ("/client/calendar.ics", "get"): ["not_found"],
-    ("/events", "get"): [],
+    ("/events", "get"): ["history_archived"],
     ("/webhooks", "post"): ["provider_not_found", "too_many_webhooks"],
     ("/webhooks", "get"): [],
     ("/webhooks", "put"): ["webhook_not_found"],

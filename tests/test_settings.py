@@ -29,6 +29,7 @@ NAMES = [
         "WEB_CONCURRENCY",
         "LOG_LEVEL",
     ),
+    *("ANALYTICS_DATABASE_URL", "ARCHIVE_AFTER_DAYS"),
     *("HOLD_SECONDS", "NOTICE_SECONDS", "NOTICE_GRACE_SECONDS", "MAX_HOLDS_PER_CLIENT"),
     *("TRUSTED_PROXIES", "TLS", "CORS_ALLOWED_ORIGINS", "ADMIN_PATH", "REDIS_URL"),
     *("BROKER_URL", "WEBHOOK_ALLOWED_NETWORKS"),
@@ -62,6 +63,8 @@ def test_nothing_needs_to_be_set(read):
     settings = read()
     assert settings["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
     assert str(settings["DATABASES"]["default"]["NAME"]) == str(ROOT / "db.sqlite3")
+    assert str(settings["DATABASES"]["analytics"]["NAME"]) == str(ROOT / "analytics.sqlite3")
+    assert settings["ARCHIVE_AFTER"] == timedelta(0)
     assert settings["ALLOWED_HOSTS"] == ["127.0.0.1", "localhost", "[::1]"]
     assert settings["SECRET_KEY"]
     assert settings["SECRET_KEY_FALLBACKS"] == []
@@ -151,6 +154,21 @@ def test_a_key_and_a_mode_are_demanded_as_soon_as_others_can_reach_it(read, envi
     assert (settings["SECRET_KEY"], settings["AUTHENTICATION"]) == ("ours", mode)
 
 
+def test_the_past_has_a_place_of_its_own(read):
+    server = {"DATABASE_URL": SERVER, "SECRET_KEY": "ours", "AUTHENTICATION": "required"}
+    past = f"{SERVER}-past"
+    settings = read(**server, ANALYTICS_DATABASE_URL=past, ARCHIVE_AFTER_DAYS="180")
+    assert settings["DATABASES"]["analytics"]["NAME"] == "reservations-past"
+    assert settings["ARCHIVE_AFTER"] == timedelta(days=180)
+    assert read(ARCHIVE_AFTER_DAYS="180")["ARCHIVE_AFTER"] == timedelta(days=180)
+    assert read(**server)["DATABASES"]["analytics"]["ENGINE"].endswith("sqlite3")
+    with pytest.raises(ImproperlyConfigured, match="ANALYTICS_DATABASE_URL must be set"):
+        read(**server, ARCHIVE_AFTER_DAYS="180")
+    for same in (server, {"DATABASE_URL": "sqlite:////tmp/a"}):
+        with pytest.raises(ImproperlyConfigured, match="must not be DATABASE_URL"):
+            read(**same, ANALYTICS_DATABASE_URL=same["DATABASE_URL"])
+
+
 @pytest.mark.parametrize("key", ["   ", "...", "\t"])
 def test_a_key_that_is_none_is_not_taken_for_one(read, key):
     with pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
@@ -184,6 +202,8 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("NOTICE_SECONDS", value) for value in ("a day", "", "-1", "1e5")),
         *(("NOTICE_GRACE_SECONDS", value) for value in ("x", "", "-1", "0.5")),
         *(("MAX_HOLDS_PER_CLIENT", value) for value in ("five", "", "-1", "2.5")),
+        *(("ARCHIVE_AFTER_DAYS", value) for value in ("180d", "", "-1", "36501")),
+        *(("ANALYTICS_DATABASE_URL", value) for value in ("mysql://x/y", "sqlite://:memory:", "x")),
         *(("PORT", value) for value in ("http", "", "0", "-1", "65536")),
         *(("WEB_CONCURRENCY", value) for value in ("all", "", "0", "-1")),
         *(("DEBUG", value) for value in ("perhaps", "", "2")),

@@ -2,7 +2,7 @@
 
 from .accounts import ServiceToken, SignIn
 from .answers import StoredAnswer
-from .events import ReservationEvent
+from .events import ArchivedHistory, ReservationEvent
 from .links import CalendarLink
 from .notifications import Notification
 from .people import Client, Person, Provider, ProviderRow, ProviderState
@@ -12,6 +12,7 @@ from .timeslots import Timeslot, TimeslotRow
 from .webhooks import Webhook, WebhookAttempt, WebhookDelivery
 
 __all__ = [
+    "ArchivedHistory",
     "CalendarLink",
     "Client",
     "EventReader",

@@ -1,6 +1,6 @@
 """The history: what happened to each reservation, written by the database itself."""
 
-from typing import Self
+from typing import Self, TypeVar
 
 from django.db import connection, models
 from django.db.models import Q
@@ -13,7 +13,20 @@ LAST_TRANSACTION = (
 )
 
 
-class EventQuerySet(models.QuerySet["ReservationEvent"]):
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+class NumberedQuerySet(models.QuerySet[M]):
+    """Rows with a place in the order of transactions."""
+
+    def numbered_elsewhere(self) -> Self:
+        """Of transactions that this database has not come to: it was restored from a dump."""
+        if connection.vendor != "postgresql":
+            return self.none()
+        return self.filter(transaction_id__gt=RawSQL(LAST_TRANSACTION, []))  # noqa: S611  ours
+
+
+class EventQuerySet(NumberedQuerySet["ReservationEvent"]):
     def settled(self) -> Self:
         """Those before which no other can appear any more, in the order of their transactions.
 
@@ -26,12 +39,6 @@ class EventQuerySet(models.QuerySet["ReservationEvent"]):
             return ordered
         oldest_running = RawSQL("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", [])
         return ordered.filter(transaction_id__lt=oldest_running)
-
-    def numbered_elsewhere(self) -> Self:
-        """Of transactions that this database has not come to: it was restored from a dump."""
-        if connection.vendor != "postgresql":
-            return self.none()
-        return self.filter(transaction_id__gt=RawSQL(LAST_TRANSACTION, []))  # noqa: S611  ours
 
     def after(self, position: tuple[int, int] | None) -> Self:
         if position is None:
@@ -102,3 +109,35 @@ class ReservationEvent(models.Model):
     @property
     def position(self) -> tuple[int, int]:
         return self.transaction_id, self.pk
+
+
+class ArchivedHistoryQuerySet(NumberedQuerySet["ArchivedHistory"]):
+    def reaches_beyond(
+        self, position: tuple[int, int], provider_id: int | None, client_id: int | None
+    ) -> bool:
+        """Whether an event after this position is gone, of whom `EventQuerySet.of` would show."""
+        transaction, pk = position
+        whose = [("provider", provider_id), ("client", client_id)]
+        names = [ArchivedHistory.name_of(*one) for one in whose if one[1] is not None]
+        beyond = Q(transaction_id__gt=transaction) | Q(transaction_id=transaction, event_id__gt=pk)
+        return self.filter(beyond, pk__in=names or [ArchivedHistory.EVERYBODY]).exists()
+
+
+class ArchivedHistory(models.Model):
+    """Up to where events of a provider, a client or anybody have been archived: who reads on from
+    before it would miss some."""
+
+    EVERYBODY = "everybody"
+
+    name = models.CharField(max_length=30, primary_key=True)
+    transaction_id = models.BigIntegerField()
+    event_id = models.BigIntegerField()
+
+    objects = ArchivedHistoryQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def name_of(party: str, party_id: int | None) -> str:
+        return f"{party} {party_id}"

@@ -1,5 +1,6 @@
 """/events."""
 
+from scheduling import errors
 from scheduling.serializers import EventsQuery
 
 from .answers import EVENTS, RESERVATION
@@ -11,10 +12,12 @@ events = operation(
     description=(
         "Everybody's for staff and machines, otherwise the caller's own. Go on with `after` of the "
         "answer: nothing is ever slipped in before it. What has just been committed can be a "
-        "moment late, while transactions that began before it are still running."
+        "moment late, while transactions that began before it are still running. What has been "
+        "archived is not in it."
     ),
     tag="events",
     query=EventsQuery,
+    refusals=(errors.HistoryArchived,),
     answer=EVENTS,
     example={
         "events": [
