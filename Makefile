@@ -82,6 +82,7 @@ lint: .venv/dev ## formatting, lint, types, spelling, the Dockerfile, missing mi
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/python .ci/audit.py requirements.txt
 	$(BIN)/python .ci/audit.py requirements-tracing.txt
+	$(BIN)/python .ci/audit.py requirements-reports.txt
 
 format: .venv/dev ## put the code in order
 	$(BIN)/ruff format
@@ -90,6 +91,7 @@ format: .venv/dev ## put the code in order
 requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-tracing.in -o requirements-tracing.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-reports.in -o requirements-reports.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 .venv/run: requirements.txt
@@ -98,7 +100,7 @@ requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-tracing.txt
+.venv/dev: .venv/run requirements-dev.txt requirements-tracing.txt requirements-reports.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
