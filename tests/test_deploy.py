@@ -29,13 +29,12 @@ OURS = {name: one for name, one in SERVICES.items() if one["image"] == "reservat
 UNITS = sorted(unit for unit in (DEPLOY / "systemd").rglob("*") if unit.is_file())
 ALERTS = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
 HERE = "/srv/reservation-service/.venv/bin/python "
-NOT_YET = {"archive"}  # on its way
 
 
 @cache
 def settings():
     readme = (ROOT / "README.md").read_text()
-    return set(re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE)) | NOT_YET
+    return set(re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE))
 
 
 def as_make_starts(target):
@@ -179,7 +178,7 @@ def test_each_unit_starts_what_there_is(unit):
         assert command.startswith(HERE)
         module, *words = shlex.split(command.removeprefix(HERE))
         if module == "manage.py":
-            assert words[0] in {*get_commands(), *NOT_YET}
+            assert words[0] in get_commands()
         elif words[0] == "celery":
             assert is_started_as([module, *words], unit.stem.removeprefix("reservations-"))
         else:

@@ -49,7 +49,7 @@ def schema():
         return described, sorted(cursor.fetchall(), key=repr)
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "analytics"])
 def test_no_migration_is_missing():
     call_command("makemigrations", check_changes=True, dry_run=True, verbosity=0)
 
