@@ -34,15 +34,19 @@ PATIENCE = 5.0  # seconds, when all that are taken hang
 # nothing to wait for.
 OPERATORS = ("/readyz", "/metrics")
 ALIVE = "/healthz"
+NAMES = [name for name in ("default", "replica") if name in settings.DATABASES]
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+Place = dict[str, Any]  # its connections: to the database, and to a replica where there is one
 
 
 class Waiter:
     """Somebody whose turn has not come; `turn` is locked until then."""
 
     def __init__(self) -> None:
-        self.connection: Any = None
+        self.place: Place | None = None
         self.turn = threading.Lock()
         self.turn.acquire()
 
@@ -54,12 +58,10 @@ class Lane:
         self._lock = threading.Lock()
         self._room = room
         self._waiting: deque[Waiter] = deque()
-        self._free = [connections.create_connection("default") for _ in range(places)]
-        for connection in self._free:
-            connection.inc_thread_sharing()  # in turn, never at once
+        self._free: list[Place] = [_place() for _ in range(places)]
 
-    def enter(self) -> Any | None:
-        """The connection of a place; None when there is no room to wait for one, or in vain."""
+    def enter(self) -> Place | None:
+        """A place; None when there is no room to wait for one, or in vain."""
         with self._lock:
             if self._free:
                 return self._free.pop()
@@ -69,20 +71,27 @@ class Lane:
             self._waiting.append(me)
         if not me.turn.acquire(timeout=PATIENCE):
             with self._lock:
-                if me.connection is None:
+                if me.place is None:
                     self._waiting.remove(me)
-        return me.connection
+        return me.place
 
-    def leave(self, connection: Any) -> None:
+    def leave(self, place: Place) -> None:
         """Handed on to who has waited longest: else whoever comes at this moment would be faster
         than a thread that has to wake up first, and some would wait for ever."""
         with self._lock:
             if self._waiting:
                 next_one = self._waiting.popleft()
-                next_one.connection = connection
+                next_one.place = place
                 next_one.turn.release()
             else:
-                self._free.append(connection)
+                self._free.append(place)
+
+
+def _place() -> Place:
+    place: Place = {name: connections.create_connection(name) for name in NAMES}
+    for connection in place.values():
+        connection.inc_thread_sharing()  # in turn, never at once
+    return place
 
 
 class Admission:
@@ -103,10 +112,12 @@ class Admission:
         if path == ALIVE:
             return self.application(environ, start_response)
         lane = self._operators if path in OPERATORS else self._callers
-        connection = lane.enter()
-        if connection is None:
+        place = lane.enter()
+        if place is None:
             return self._refuse(environ, start_response)
-        connections["default"] = connection
+        for name in NAMES:
+            connections[name] = place[name]
+        connection = place["default"]  # the replica's is looked at when it is used
         try:
             connection.close_if_unusable_or_obsolete()
             failover.drop_if_broken(connection)
@@ -118,8 +129,9 @@ class Admission:
                 connection.close_if_unusable_or_obsolete()
         finally:
             # Whatever this thread does next, it is not to touch what another has then.
-            del connections["default"]
-            lane.leave(connection)
+            for name in NAMES:
+                del connections[name]
+            lane.leave(place)
 
     def _refuse(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

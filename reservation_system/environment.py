@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -101,7 +101,7 @@ def database(name: str, url: str) -> dict[str, Any]:
         # statement, no cursor, no setting.
         is_pooled = flag("DATABASE_POOLED", default=False)
         if is_pooled and "options" in options:
-            raise ImproperlyConfigured("DATABASE_URL: options cannot be given if DATABASE_POOLED.")
+            raise ImproperlyConfigured(f"{name}: options cannot be given if DATABASE_POOLED.")
         database["DISABLE_SERVER_SIDE_CURSORS"] = is_pooled
         # Statements are prepared after their fifth use.
         options["prepare_threshold"] = None if is_pooled else 5
@@ -109,6 +109,23 @@ def database(name: str, url: str) -> dict[str, Any]:
         options.setdefault("application_name", "reservation_system")
         return database
     raise ImproperlyConfigured(f"{name} must start with sqlite:/// or postgresql://.")
+
+
+def replica(url: str, *, of: dict[str, Any], redis_url: str) -> dict[str, Any]:
+    name = "DATABASE_REPLICA_URL"
+    replica = database(name, url)
+    if not replica["ENGINE"] == of["ENGINE"] == "django.db.backends.postgresql":
+        raise ImproperlyConfigured(f"{name} and DATABASE_URL must both start with postgresql://.")
+    if not redis_url:
+        raise ImproperlyConfigured(f"REDIS_URL must be set: {name} is.")
+    # One that hangs is given up sooner than the primary, which is there in its place.
+    given = parse_qs(urlsplit(url).query)
+    replica["OPTIONS"] |= {
+        option: most
+        for option, most in {"connect_timeout": 2, "tcp_user_timeout": 1000}.items()
+        if option not in given
+    }
+    return replica
 
 
 def new_folder_for_counts() -> str:

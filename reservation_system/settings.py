@@ -27,6 +27,7 @@ from reservation_system.environment import (
     origins,
     public_url,
     rate,
+    replica,
     seconds,
     sender,
     templates,
@@ -51,6 +52,7 @@ if SERVICE not in ("all", "provider", "client"):
 # How long it says that it is about to stop, before it does (draining.py).
 DRAIN = seconds("DRAIN_SECONDS", 0)
 
+REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {
     "default": database(
         "DATABASE_URL", env.str("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
@@ -62,6 +64,11 @@ DATABASES = {
     ),
 }
 DATABASE_ROUTERS = ["analytics.router.Router"]
+# Where lists are read, as long as it is no further behind than that.
+if replica_url := env.str("DATABASE_REPLICA_URL", default=""):
+    DATABASES["replica"] = replica(replica_url, of=DATABASES["default"], redis_url=REDIS_URL)
+HAS_REPLICA = "replica" in DATABASES
+REPLICA_LAG = seconds("REPLICA_LAG_SECONDS", 1, least=1)
 
 HAS_DATABASE_SERVER = DATABASES["default"]["ENGINE"].endswith("postgresql")
 # Of each worker: requests at a time, requests that may wait for that (some 50 ms), and threads: for
@@ -126,7 +133,7 @@ CORS_EXPOSE_HEADERS = [
     "X-Request-ID",
 ]
 ADMIN_PATH = admin_path(env.str("ADMIN_PATH", default="admin"))
-CACHES = {"default": cache(env.str("REDIS_URL", default=""))}
+CACHES = {"default": cache(REDIS_URL)}
 BROKER_URL = broker(env.str("BROKER_URL", default=""))
 # Where webhooks may lead besides the public internet; by http too.
 WEBHOOK_ALLOWED_NETWORKS = networks(

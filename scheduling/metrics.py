@@ -171,6 +171,18 @@ EXPIRY_LATENESS = Histogram(
     buckets=(0.1, 0.5, 1, 5, 15, 60),
     registry=OURS,
 )
+REPLICA_READS = Counter(
+    "reservations_replica_reads",
+    "Reads that may go to a replica: answered by it, or why they were not.",
+    ["outcome"],
+    registry=OURS,
+)
+REDIS_FAILING = Gauge(
+    "reservations_redis_failing",
+    "Processes that do without the Redis just now, because it did not answer.",
+    multiprocess_mode="livesum",
+    registry=OURS,
+)
 WEBHOOK_ATTEMPTS = Counter(
     "reservations_webhook_attempts",
     "Webhooks sent, by what came of it.",

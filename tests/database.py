@@ -153,6 +153,22 @@ class PgBouncer:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
+class Standby(PostgreSQL):
+    """A replica of another, by streaming; what is written there, it replays."""
+
+    def __init__(self, primary):
+        super().__init__((*primary.options, "wal_retrieve_retry_interval=100ms"))
+        self.primary = primary
+
+    def create(self):
+        if self.user is not None:
+            os.chown(self.folder, self.user, -1)
+        self.folder.chmod(0o711)
+        self.binaries = self.primary.binaries
+        address = ("-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "postgres")
+        self._run("pg_basebackup", *address, "-D", self.data, "-R", "-c", "fast", "--no-sync")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -17,7 +17,7 @@ LAYERS = [
         *("serializers", "fields", "openapi", "wire", "ics", "preconditions", "idempotency"),
         "letters",
         "shapes",
-        *("permissions", "authentication", "throttling", "outcomes"),
+        *("permissions", "authentication", "throttling", "outcomes", "recent"),
     },
     {"deadlines"},
     {
@@ -25,7 +25,7 @@ LAYERS = [
         *("retries", "relay"),
     },
     {"parties"},
-    {"models", "tokens", "identity", "outbound"},
+    {"models", "tokens", "identity", "outbound", "shared", "replica"},
     {"calendars"},
     {"policy", "errors", "metrics"},
     {"failover"},

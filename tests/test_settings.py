@@ -33,6 +33,7 @@ NAMES = [
     *("HOLD_SECONDS", "NOTICE_SECONDS", "NOTICE_GRACE_SECONDS", "MAX_HOLDS_PER_CLIENT"),
     *("TRUSTED_PROXIES", "TLS", "CORS_ALLOWED_ORIGINS", "ADMIN_PATH", "REDIS_URL"),
     *("BROKER_URL", "WEBHOOK_ALLOWED_NETWORKS"),
+    *("DATABASE_REPLICA_URL", "REPLICA_LAG_SECONDS"),
     *("DEBUG", "ALLOWED_HOSTS", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHENTICATION"),
     *("IDENTITY_ISSUER", "IDENTITY_AUDIENCE", "IDENTITY_JWKS_URL", "IDENTITY_ROLE_CLAIM"),
     *("IDENTITY_PROVIDER_ID_CLAIM", "IDENTITY_CLIENT_ID_CLAIM"),
@@ -76,6 +77,9 @@ def test_nothing_needs_to_be_set(read):
     assert settings["ADMIN_PATH"] == "admin"
     assert settings["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
     assert settings["BROKER_URL"] == ""
+    assert list(settings["DATABASES"]) == ["default"]
+    assert settings["HAS_REPLICA"] is False
+    assert settings["REPLICA_LAG"] == timedelta(seconds=1)
     assert settings["DEBUG"] is False
     assert (settings["HOST"], settings["PORT"]) == ("127.0.0.1", 8000)
     assert settings["HOLD"] == timedelta(minutes=30)
@@ -208,6 +212,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("WEB_CONCURRENCY", value) for value in ("all", "", "0", "-1")),
         *(("DEBUG", value) for value in ("perhaps", "", "2")),
         *(("DATABASE_POOLED", value) for value in ("perhaps", "2")),
+        *(("REPLICA_LAG_SECONDS", value) for value in ("", "0", "0.5", "soon")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
         *(("SERVICE", value) for value in ("", "Client", "both")),
         *(("DRAIN_SECONDS", value) for value in ("", "-1", "long")),
@@ -329,10 +334,12 @@ def test_keys_come_by_tls_or_from_this_machine(read, url, is_taken):
 
 
 @pytest.mark.parametrize("password", ["hunter2/battery", "hunter2[battery", "hunter2%zz:5x"])
-@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL"])
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "DATABASE_REPLICA_URL", "REDIS_URL", "BROKER_URL"]
+)
 def test_a_password_in_an_address_that_cannot_be_read_is_not_shown(read, name, password):
     """What stops the start is shown with its traceback, by manage.py and in the journal."""
-    scheme = {"DATABASE_URL": "postgresql", "REDIS_URL": "redis", "BROKER_URL": "amqp"}[name]
+    scheme = {"REDIS_URL": "redis", "BROKER_URL": "amqp"}.get(name, "postgresql")
     with pytest.raises(ImproperlyConfigured, match=name) as refused:
         read(AUTHENTICATION="open", SECRET_KEY="ours", **{name: f"{scheme}://us:{password}@h:5x/n"})
     assert "hunter2" not in "".join(traceback.format_exception(refused.value))
@@ -439,6 +446,40 @@ def test_redis_is_the_cache_where_it_is_named(read, url):
     assert cache["BACKEND"].endswith("RedisCache")
     assert cache["LOCATION"] == [url]
     assert cache["KEY_PREFIX"]
+
+
+REPLICA = SERVER.replace("db.", "replica.")
+
+
+def test_a_replica_is_read_from_where_it_is_named(read):
+    settings = read(
+        **{"AUTHENTICATION": "open", "SECRET_KEY": "ours", "REDIS_URL": "redis://h"},
+        DATABASE_URL=SERVER,
+        DATABASE_REPLICA_URL=f"{REPLICA}?connect_timeout=7",
+        REPLICA_LAG_SECONDS="3",
+    )
+    replica = settings["DATABASES"]["replica"]
+    assert (replica["HOST"], settings["DATABASES"]["default"]["HOST"]) == (
+        *("replica.example", "db.example"),
+    )
+    assert replica["OPTIONS"]["connect_timeout"] == 7
+    assert replica["OPTIONS"]["tcp_user_timeout"] == 1000
+    assert settings["HAS_REPLICA"] is True
+    assert settings["REPLICA_LAG"] == timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"DATABASE_REPLICA_URL": REPLICA}, "DATABASE_URL"),
+        ({"DATABASE_REPLICA_URL": "sqlite:////a/file"}, "DATABASE_REPLICA_URL"),
+        ({"DATABASE_REPLICA_URL": "sqlite:////a", "DATABASE_URL": SERVER}, "DATABASE_REPLICA_URL"),
+        ({"DATABASE_REPLICA_URL": REPLICA, "DATABASE_URL": SERVER}, "REDIS_URL"),
+    ],
+)
+def test_a_replica_needs_what_instances_share(read, environment, named):
+    with pytest.raises(ImproperlyConfigured, match=named):
+        read(AUTHENTICATION="open", SECRET_KEY="ours", **environment)
 
 
 @pytest.mark.parametrize("url", ["", "amqp://h", "amqps://user:secret@broker.example:5671/vhost"])

@@ -17,6 +17,7 @@ from scheduling import (
     outcomes,
     permissions,
     preconditions,
+    recent,
 )
 from scheduling.availability import Basis
 from scheduling.models import Client, Reservation
@@ -46,7 +47,9 @@ REVALIDATED = "no-cache"  # kept, but asked about before each use
 @endpoint(["POST"])
 @idempotency.once
 def create_client(request: Request) -> Response:
-    return Response(client_shape(parties.create_person(request, Client)), status=201)
+    client = parties.create_person(request, Client)
+    recent.changed(request, clients=[client.pk])
+    return Response(client_shape(client), status=201)
 
 
 @openapi.client.list_bookable
@@ -55,9 +58,14 @@ def list_bookable(request: Request) -> Response:
     query = BookableQuery.read(request.query_params.dict())
     zone = query.pop("time_zone")
     seen = preconditions.numbers_seen(request, len(Basis._fields))
-    if seen and availability.still_holds(Basis(*seen), provider_id=query["provider_id"]):
-        return preconditions.not_modified(preconditions.tag_of(seen), REVALIDATED)
-    page, basis = availability.list_bookable(**query)
+    if seen is None:
+        page, basis = recent.read(request, lambda: availability.list_bookable(**query))
+    else:
+        provider_id = query["provider_id"]
+        if recent.read(request, lambda: _still_holds(seen, provider_id)):
+            return preconditions.not_modified(preconditions.tag_of(seen), REVALIDATED)
+        # By the primary: what the caller has seen may be newer than the replica.
+        page, basis = availability.list_bookable(**query)
     response = _timeslots(request, page, zone)
     response["ETag"] = preconditions.tag_of(basis)
     response["Cache-Control"] = REVALIDATED
@@ -66,6 +74,7 @@ def list_bookable(request: Request) -> Response:
 
 @openapi.client.find_timeslots
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def find_timeslots(request: Request) -> Response:
     query = FindQuery.read(request.query_params.dict())
     minutes = query.pop("slot_minutes")
@@ -83,6 +92,7 @@ def reserve(request: Request) -> Response:
     permissions.require_own(request, client_id=asked["client_id"])
     reservation = booking.reserve(**asked)
     deadlines.announce(reservation.pk)
+    recent.changed(request, providers=[reservation.provider_id], clients=[asked["client_id"]])
     return Response({"Reservation scheduled": reservation_shape(reservation)})
 
 
@@ -94,6 +104,7 @@ def confirm(request: Request) -> Response:
     asked = ConfirmInput.read(request.data)
     permissions.require_own(request, client_id=asked["client_id"])
     reservation = booking.confirm(**asked)
+    recent.changed(request, providers=[reservation.provider_id], clients=[asked["client_id"]])
     return Response({"Reservation is confirmed": reservation_shape(reservation)})
 
 
@@ -105,6 +116,7 @@ def reschedule(request: Request) -> Response:
     permissions.require_own(request, client_id=asked["client_id"])
     versions = preconditions.versions_to_match(request)
     reservation = booking.reschedule(**asked, versions=versions)
+    recent.changed(request, providers=[reservation.provider_id], clients=[asked["client_id"]])
     return Response({"Reservation rescheduled": reservation_shape(reservation)})
 
 
@@ -119,18 +131,21 @@ def client_cancel(request: Request) -> Response:
 @openapi.client.change_profile
 @endpoint(["GET", "HEAD", "PUT"])
 @idempotency.once
+@recent.from_replica
 def client_profile(request: Request) -> Response:
     return parties.profile(request, Client, ClientProfileQuery, ClientProfileInput)
 
 
 @openapi.client.reservation
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def client_reservation(request: Request) -> Response:
     return parties.reservation(request, Party.CLIENT, ClientReservationQuery)
 
 
 @openapi.client.reservations
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def client_reservations(request: Request) -> Response:
     return parties.reservations(request, Party.CLIENT, ClientReservationsQuery)
 
@@ -148,6 +163,10 @@ def client_calendar_link(request: Request) -> Response:
 @permission_classes([])
 def client_calendar(request: Request) -> HttpResponse:
     return parties.calendar(request, Party.CLIENT)
+
+
+def _still_holds(seen: list[int], provider_id: int) -> bool:
+    return availability.still_holds(Basis(*seen), provider_id=provider_id)
 
 
 def _timeslots(request: Request, page: availability.Page, zone: ZoneInfo | None) -> Response:

@@ -14,8 +14,9 @@ from scheduling import (
     people,
     permissions,
     preconditions,
+    recent,
 )
-from scheduling.models import Person, Reservation
+from scheduling.models import Person, Provider, Reservation
 from scheduling.serializers import CalendarQuery, ProfileInput, Shape
 from scheduling.shapes import (
     full_reservation_shape,
@@ -65,6 +66,7 @@ def profile(
             changes=changes.read(request.data),
             versions=preconditions.versions_to_match(request),
         )
+        recent.changed(request, **{"providers" if kind is Provider else "clients": [person_id]})
     return preconditions.tagged(request, profile_shape(person), person.version)
 
 
@@ -77,6 +79,7 @@ def cancel(request: Request, party: Party, shape: type[Shape]) -> Response:
         reason=asked["reason"],
         versions=preconditions.versions_to_match(request),
     )
+    recent.changed(request, providers=[reservation.provider_id], clients=[reservation.client_id])
     return Response({"Reservation cancelled": reservation_shape(reservation)})
 
 

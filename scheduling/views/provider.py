@@ -4,7 +4,16 @@ from django.http import HttpResponse
 from rest_framework.decorators import authentication_classes, permission_classes
 from rest_framework.request import Request
 
-from scheduling import availability, calendars, expiry, idempotency, openapi, people, permissions
+from scheduling import (
+    availability,
+    calendars,
+    expiry,
+    idempotency,
+    openapi,
+    people,
+    permissions,
+    recent,
+)
 from scheduling.models import Provider, Reservation
 from scheduling.serializers import (
     ProviderCancelInput,
@@ -29,7 +38,9 @@ Party = Reservation.Party
 @endpoint(["POST"])
 @idempotency.once
 def create_provider(request: Request) -> Response:
-    return Response(provider_shape(parties.create_person(request, Provider)), status=201)
+    provider = parties.create_person(request, Provider)
+    recent.changed(request, providers=[provider.pk])
+    return Response(provider_shape(provider), status=201)
 
 
 @openapi.provider.publish
@@ -44,12 +55,14 @@ def provider_availability(request: Request) -> Response:
 @openapi.provider.change_profile
 @endpoint(["GET", "HEAD", "PUT"])
 @idempotency.once
+@recent.from_replica
 def provider_profile(request: Request) -> Response:
     return parties.profile(request, Provider, ProviderProfileQuery, ProviderProfileInput)
 
 
 @openapi.provider.list_providers
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def list_providers(request: Request) -> Response:
     query = ProvidersQuery.read(request.query_params.dict())
     page = people.list_providers(
@@ -65,12 +78,14 @@ def list_providers(request: Request) -> Response:
 
 @openapi.provider.reservation
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def provider_reservation(request: Request) -> Response:
     return parties.reservation(request, Party.PROVIDER, ProviderReservationQuery)
 
 
 @openapi.provider.reservations
 @endpoint(["GET", "HEAD"])
+@recent.from_replica
 def provider_reservations(request: Request) -> Response:
     return parties.reservations(request, Party.PROVIDER, ProviderReservationsQuery)
 
@@ -117,6 +132,7 @@ def _publish(request: Request) -> Response:
     timeslots = availability.publish(
         provider_id=provider_id, windows=form.windows(given, zone), skip=given["skip"]
     )
+    recent.changed(request, providers=[provider_id])
     return Response({"available timeslots": timeslot_shapes(timeslots)}, status=201)
 
 
@@ -125,6 +141,7 @@ def _withdraw(request: Request) -> Response:
     asked = WithdrawInput.read(request.data or request.query_params.dict())
     permissions.require_own(request, provider_id=asked["provider_id"])
     withdrawn = availability.withdraw(**asked)
+    recent.changed(request, providers=[asked["provider_id"]])
     return Response(
         {
             "removed timeslots": timeslot_shapes(withdrawn.timeslots, is_available=False),
