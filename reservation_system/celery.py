@@ -59,6 +59,14 @@ if settings.ARCHIVE_AFTER:
         "options": {"expires": 3600},
     }
 
+if settings.CACHE_LISTS:
+    # So that whoever comes next need not wait for what has changed since.
+    PERIODIC_JOBS["lists"] = {
+        "task": "scheduling.tasks.refresh_lists",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    }
+
 
 @signals.import_modules.connect
 def _count_in_a_folder(**_: Any) -> None:

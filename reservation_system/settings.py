@@ -134,6 +134,9 @@ CORS_EXPOSE_HEADERS = [
 ]
 ADMIN_PATH = admin_path(env.str("ADMIN_PATH", default="admin"))
 CACHES = {"default": cache(REDIS_URL)}
+CACHE_LISTS = flag("CACHE_LISTS", default=False)
+if CACHE_LISTS and not REDIS_URL:
+    raise ImproperlyConfigured("REDIS_URL must be set: CACHE_LISTS is true.")
 BROKER_URL = broker(env.str("BROKER_URL", default=""))
 # Where webhooks may lead besides the public internet; by http too.
 WEBHOOK_ALLOWED_NETWORKS = networks(

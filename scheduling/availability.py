@@ -165,11 +165,17 @@ def list_bookable(
     return _page(found, limit), basis
 
 
+def may_hold(basis: Basis) -> bool:
+    """Whether the list is the same still unless something was changed."""
+    is_before = basis.holds_until >= _microseconds(timezone.now())
+    return is_before and basis.notice == policy.notice_seconds()
+
+
 def still_holds(basis: Basis, *, provider_id: int) -> bool:
     """Whether the list that was made from it is the same still, by one cheap statement."""
-    notice, holds_until, *state = basis
-    if notice != policy.notice_seconds() or holds_until < _microseconds(timezone.now()):
+    if not may_hold(basis):
         return False
+    _, _, *state = basis
     return Provider.objects.is_still(ProviderState(*state), provider_id)
 
 

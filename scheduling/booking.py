@@ -85,8 +85,9 @@ def reschedule(
     reservation_id: int,
     timeslot_id: int,
     versions: Collection[int] | None,
-) -> Reservation:
-    """Move a client's live reservation to another free timeslot; a hold keeps its deadline.
+) -> tuple[Reservation, int]:
+    """Move a client's live reservation to another free timeslot; a hold keeps its deadline. Returns
+    it, and the id of the provider whose timeslot it leaves.
 
     Raises what `cancel` raises, since the old timeslot is given up, and what `reserve` raises of
     the new one; then the reservation stays where it is.
@@ -102,6 +103,7 @@ def reschedule(
             # Before the look, so that it sees a confirm that came in the last moment.
             Reservation.objects.on(timeslot).overdue(now).expire(now)
         timeslot = _require_reservable(timeslot, now)
+        former_provider_id = reservation.provider_id
         reservation.timeslot = timeslot
         reservation.provider_id = timeslot.provider_id
         reservation.start_time, reservation.end_time = timeslot.start_time, timeslot.end_time
@@ -112,7 +114,7 @@ def reschedule(
         "reservation rescheduled",
         extra={"reservation_id": reservation_id, "timeslot_id": timeslot_id},
     )
-    return reservation
+    return reservation, former_provider_id
 
 
 def get(*, reservation_id: int, party: Reservation.Party, party_id: int | None) -> Reservation:

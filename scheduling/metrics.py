@@ -177,6 +177,12 @@ REPLICA_READS = Counter(
     ["outcome"],
     registry=OURS,
 )
+LISTS = Counter(
+    "reservations_kept_lists",
+    "Lists of bookable timeslots: as they were kept and trusted, compared, or made anew.",
+    ["outcome"],
+    registry=OURS,
+)
 REDIS_FAILING = Gauge(
     "reservations_redis_failing",
     "Processes that do without the Redis just now, because it did not answer.",

@@ -31,12 +31,12 @@ def changed(
     request: Request, *, providers: Collection[int] = (), clients: Collection[int] = ()
 ) -> None:
     """Once the change has committed, and before it is answered, have it seen by whom it concerns.
-    Costs nothing where there is no replica."""
-    if not settings.HAS_REPLICA:
+    Costs nothing where there is neither a replica nor a cache of lists."""
+    if not (settings.HAS_REPLICA or (settings.CACHE_LISTS and providers)):
         return
     marks = [f"provider:{one}" for one in providers] + [f"client:{one}" for one in clients]
     marks += _caller(request)
-    transaction.on_commit(partial(_tell, marks))
+    transaction.on_commit(partial(_tell, marks, providers))
 
 
 def from_replica(view: Callable[[Request], Response]) -> Callable[[Request], Response]:
@@ -66,14 +66,26 @@ def read(request: Request, question: Callable[[], T]) -> T:
     return question()
 
 
-def _tell(marks: list[str]) -> None:
+def trust_in(provider_id: int) -> str:
+    """Where it is noted that lists of this provider can be trusted (listings.py)."""
+    return f"reservations:lists:{provider_id}:trust"
+
+
+def _tell(marks: list[str], providers: Collection[int]) -> None:
+    trusts = list(map(trust_in, providers)) if settings.CACHE_LISTS else []
+
     def tell(redis: Any) -> None:
+        if not settings.HAS_REPLICA:  # a third of what a pipeline costs
+            redis.delete(*trusts)
+            return
         pipeline = redis.pipeline(transaction=False)
         for mark in marks:
             pipeline.set(MARK.format(mark), b"", px=settings.REPLICA_LAG // MILLISECOND)
+        if trusts:
+            pipeline.delete(*trusts)
         pipeline.execute()
 
-    with suppress(shared.Away):  # then nobody reads from a replica
+    with suppress(shared.Away):  # then nobody reads from a replica, nor a list that is kept
         shared.redis.ask(tell)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from . import deadlines, expiry, notifications, relay, webhooks
+from . import deadlines, expiry, listings, notifications, relay, webhooks
 
 ONE_RUN = 50.0  # seconds after which a run leaves the rest to the next
 
@@ -37,6 +37,11 @@ def send_notifications() -> None:
 def purge() -> None:
     expiry.purge()
     relay.renumber()
+
+
+@shared_task(soft_time_limit=20, time_limit=30, ignore_result=True)
+def refresh_lists() -> None:
+    listings.refresh(should_stop=after(5))
 
 
 def after(seconds: float) -> Callable[[], bool]:

@@ -168,22 +168,23 @@ from reservation_system.celery import PERIODIC_JOBS, app
 app.loader.import_default_modules()
 print(sorted(job["task"] in app.tasks for job in PERIODIC_JOBS.values()))
 """
-    for url, days, printed in (
-        ("amqp://127.0.0.1", "0", f"{[True] * 4}\n"),
-        ("amqp://127.0.0.1", "180", f"{[True] * 5}\n"),
-        ("", "0", ""),
+    for url, more, jobs in (
+        ("amqp://127.0.0.1", {}, 4),
+        ("amqp://127.0.0.1", {"ARCHIVE_AFTER_DAYS": "180"}, 5),
+        ("amqp://127.0.0.1", {"CACHE_LISTS": "true", "REDIS_URL": "redis://127.0.0.1"}, 5),
+        ("", {}, 0),
     ):
         ran = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
             env=os.environ
             | {"BROKER_URL": url, "DJANGO_SETTINGS_MODULE": "reservation_system.settings"}
-            | {"ARCHIVE_AFTER_DAYS": days},
+            | more,
             capture_output=True,
             text=True,
             timeout=60,
         )
-        assert ran.stdout == printed, ran.stderr
+        assert ran.stdout == (f"{[True] * jobs}\n" if jobs else ""), ran.stderr
     assert "BROKER_URL must be set" in ran.stderr
 
 

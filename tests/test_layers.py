@@ -17,7 +17,7 @@ LAYERS = [
         *("serializers", "fields", "openapi", "wire", "ics", "preconditions", "idempotency"),
         "letters",
         "shapes",
-        *("permissions", "authentication", "throttling", "outcomes", "recent"),
+        *("permissions", "authentication", "throttling", "outcomes", "recent", "listings"),
     },
     {"deadlines"},
     {

@@ -33,7 +33,7 @@ NAMES = [
     *("HOLD_SECONDS", "NOTICE_SECONDS", "NOTICE_GRACE_SECONDS", "MAX_HOLDS_PER_CLIENT"),
     *("TRUSTED_PROXIES", "TLS", "CORS_ALLOWED_ORIGINS", "ADMIN_PATH", "REDIS_URL"),
     *("BROKER_URL", "WEBHOOK_ALLOWED_NETWORKS"),
-    *("DATABASE_REPLICA_URL", "REPLICA_LAG_SECONDS"),
+    *("DATABASE_REPLICA_URL", "REPLICA_LAG_SECONDS", "CACHE_LISTS"),
     *("DEBUG", "ALLOWED_HOSTS", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "AUTHENTICATION"),
     *("IDENTITY_ISSUER", "IDENTITY_AUDIENCE", "IDENTITY_JWKS_URL", "IDENTITY_ROLE_CLAIM"),
     *("IDENTITY_PROVIDER_ID_CLAIM", "IDENTITY_CLIENT_ID_CLAIM"),
@@ -78,7 +78,7 @@ def test_nothing_needs_to_be_set(read):
     assert settings["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
     assert settings["BROKER_URL"] == ""
     assert list(settings["DATABASES"]) == ["default"]
-    assert settings["HAS_REPLICA"] is False
+    assert settings["HAS_REPLICA"] is settings["CACHE_LISTS"] is False
     assert settings["REPLICA_LAG"] == timedelta(seconds=1)
     assert settings["DEBUG"] is False
     assert (settings["HOST"], settings["PORT"]) == ("127.0.0.1", 8000)
@@ -213,6 +213,7 @@ def test_required_authentication_never_runs_on_the_published_key(read):
         *(("DEBUG", value) for value in ("perhaps", "", "2")),
         *(("DATABASE_POOLED", value) for value in ("perhaps", "2")),
         *(("REPLICA_LAG_SECONDS", value) for value in ("", "0", "0.5", "soon")),
+        *(("CACHE_LISTS", value) for value in ("perhaps", "2")),
         *(("AUTHENTICATION", value) for value in ("perhaps", "Required", "none")),
         *(("SERVICE", value) for value in ("", "Client", "both")),
         *(("DRAIN_SECONDS", value) for value in ("", "-1", "long")),
@@ -475,11 +476,16 @@ def test_a_replica_is_read_from_where_it_is_named(read):
         ({"DATABASE_REPLICA_URL": "sqlite:////a/file"}, "DATABASE_REPLICA_URL"),
         ({"DATABASE_REPLICA_URL": "sqlite:////a", "DATABASE_URL": SERVER}, "DATABASE_REPLICA_URL"),
         ({"DATABASE_REPLICA_URL": REPLICA, "DATABASE_URL": SERVER}, "REDIS_URL"),
+        ({"CACHE_LISTS": "true"}, "REDIS_URL"),
     ],
 )
-def test_a_replica_needs_what_instances_share(read, environment, named):
+def test_reads_that_scale_need_what_instances_share(read, environment, named):
     with pytest.raises(ImproperlyConfigured, match=named):
         read(AUTHENTICATION="open", SECRET_KEY="ours", **environment)
+
+
+def test_lists_are_kept_where_that_is_said(read):
+    assert read(REDIS_URL="redis://h", CACHE_LISTS="true")["CACHE_LISTS"] is True
 
 
 @pytest.mark.parametrize("url", ["", "amqp://h", "amqps://user:secret@broker.example:5671/vhost"])

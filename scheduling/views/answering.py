@@ -13,9 +13,12 @@ from scheduling.wire import Response
 def page(
     request: Request, body: dict[str, Any], goes_on_at: tuple[datetime | str | int, ...] | None
 ) -> Response:
+    return page_before(request, body, CursorField.encode(*goes_on_at) if goes_on_at else None)
+
+
+def page_before(request: Request, body: Any, cursor: str | None) -> Response:
     response = Response(body)
-    if goes_on_at is not None:
-        cursor = CursorField.encode(*goes_on_at)
+    if cursor is not None:
         response["Link"] = f'<{_this_list_from(request, cursor)}>; rel="next"'
     return response
 

@@ -1,7 +1,6 @@
 """Under /client."""
 
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 from rest_framework.decorators import authentication_classes, permission_classes
@@ -12,6 +11,7 @@ from scheduling import (
     booking,
     deadlines,
     idempotency,
+    listings,
     metrics,
     openapi,
     outcomes,
@@ -56,18 +56,13 @@ def create_client(request: Request) -> Response:
 @endpoint(["GET", "HEAD"])
 def list_bookable(request: Request) -> Response:
     query = BookableQuery.read(request.query_params.dict())
-    zone = query.pop("time_zone")
-    seen = preconditions.numbers_seen(request, len(Basis._fields))
-    if seen is None:
-        page, basis = recent.read(request, lambda: availability.list_bookable(**query))
-    else:
-        provider_id = query["provider_id"]
-        if recent.read(request, lambda: _still_holds(seen, provider_id)):
-            return preconditions.not_modified(preconditions.tag_of(seen), REVALIDATED)
-        # By the primary: what the caller has seen may be newer than the replica.
-        page, basis = availability.list_bookable(**query)
-    response = _timeslots(request, page, zone)
-    response["ETag"] = preconditions.tag_of(basis)
+    numbers = preconditions.numbers_seen(request, len(Basis._fields))
+    listing = listings.bookable(request, query, Basis(*numbers) if numbers else None)
+    tag = preconditions.tag_of(listing.basis)
+    if listing.body is None:
+        return preconditions.not_modified(tag, REVALIDATED)
+    response = answering.page_before(request, listing.body, listing.cursor)
+    response["ETag"] = tag
     response["Cache-Control"] = REVALIDATED
     return response
 
@@ -80,7 +75,13 @@ def find_timeslots(request: Request) -> Response:
     minutes = query.pop("slot_minutes")
     query["slot"] = timedelta(minutes=minutes) if minutes else None
     zone = query.pop("time_zone")
-    return _timeslots(request, availability.find_timeslots(**query), zone)
+    page = availability.find_timeslots(**query)
+    more = page.goes_on_at
+    return answering.page(
+        request,
+        {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)},
+        goes_on_at=(more.start_time, more.timeslot_id) if more else None,
+    )
 
 
 @openapi.client.reserve
@@ -115,8 +116,12 @@ def reschedule(request: Request) -> Response:
     asked = RescheduleInput.read(request.data)
     permissions.require_own(request, client_id=asked["client_id"])
     versions = preconditions.versions_to_match(request)
-    reservation = booking.reschedule(**asked, versions=versions)
-    recent.changed(request, providers=[reservation.provider_id], clients=[asked["client_id"]])
+    reservation, former_provider_id = booking.reschedule(**asked, versions=versions)
+    recent.changed(
+        request,
+        providers={reservation.provider_id, former_provider_id},
+        clients=[asked["client_id"]],
+    )
     return Response({"Reservation rescheduled": reservation_shape(reservation)})
 
 
@@ -163,16 +168,3 @@ def client_calendar_link(request: Request) -> Response:
 @permission_classes([])
 def client_calendar(request: Request) -> HttpResponse:
     return parties.calendar(request, Party.CLIENT)
-
-
-def _still_holds(seen: list[int], provider_id: int) -> bool:
-    return availability.still_holds(Basis(*seen), provider_id=provider_id)
-
-
-def _timeslots(request: Request, page: availability.Page, zone: ZoneInfo | None) -> Response:
-    more = page.goes_on_at
-    return answering.page(
-        request,
-        {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)},
-        goes_on_at=(more.start_time, more.timeslot_id) if more else None,
-    )
