@@ -39,6 +39,9 @@ bench-servers: .venv/dev ## granian against gunicorn under this service
 bench-tokens: .venv/dev ## what it costs to know who is calling
 	$(BIN)/python -m benchmarks tokens --write
 
+bench-lists: .venv/dev ## lists by the database, and kept in a Redis that it starts
+	$(BIN)/python -m benchmarks lists --write
+
 bench-holds: .venv/dev ## how late 10,000 holds expire by message (TEST_BROKER_URL)
 	$(BIN)/python -m benchmarks holds --write
 
@@ -108,4 +111,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-lists bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format requirements

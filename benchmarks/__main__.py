@@ -1,5 +1,6 @@
 """`make bench` measures the service, `make bench-servers` the application servers under it,
-`make bench-tokens` what it costs to know who is calling, `make bench-holds` how late holds expire,
+`make bench-tokens` what it costs to know who is calling, `make bench-lists` what it saves to keep
+lists in a Redis, `make bench-holds` how late holds expire,
 `make bench-kills` what a thousand kills lose, `make bench-overload` what becomes of too much, and
 `make bench-soak` what grows in the long run."""
 
@@ -19,6 +20,7 @@ from django.db import connection
 from . import tables
 from .holds import holds_table
 from .kills import kills_table
+from .lists import lists_table
 from .overload import overload_table
 from .processes import WORKERS, Database
 from .rows import Rows
@@ -29,6 +31,7 @@ README = Path(__file__).with_name("README.md")
 TABLES = {
     "servers": tables.servers_table,
     "tokens": tables.tokens_table,
+    "lists": lists_table,
     "holds": holds_table,
     "kills": kills_table,
     "overload": overload_table,

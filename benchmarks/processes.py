@@ -39,7 +39,7 @@ class Database(PostgreSQL):
         self.destroy()
 
     def cpu_seconds(self) -> float:
-        return _cpu_seconds(self.process.pid)
+        return cpu_seconds(self.process.pid)
 
     def processes(self) -> int:
         return len(psutil.Process(self.process.pid).children())
@@ -59,7 +59,7 @@ class Server(server.Server):
         self.command = [word.format(port=self.port) for word in command]
 
     def cpu_seconds(self) -> float:
-        return _cpu_seconds(self.process.pid)
+        return cpu_seconds(self.process.pid)
 
     def workers_mib(self) -> list[float]:
         """How much memory each of the workers has resident."""
@@ -89,7 +89,7 @@ def gunicorn(kind: str, threads: int = 1, package: str = "reservation_system") -
 NAIVELY_SERVED = gunicorn("sync", package="benchmarks.naive")
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """User and system time of a process and its descendants, those that it outlived included."""
     root = psutil.Process(pid)
     own = root.cpu_times()
