@@ -371,7 +371,7 @@ def test_killed_at_any_point_each_row_is_in_one_place_or_in_both(database_urls):
         # After each statement of one batch and more; then of one whose reservations have left.
         for kind, past in MOVES[0], MOVES[2]:
             ways = itertools.count(1)
-            while len(ids(past)) < 5:
+            while len(ids(past)) < len(archive.FINISHED):
                 kill(next(ways), total)
             assert next(ways) > 10, kind
             assert in_both[kind] > 2
@@ -384,11 +384,10 @@ def test_killed_at_any_point_each_row_is_in_one_place_or_in_both(database_urls):
 
 
 def make_much_past():
-    """Five reservations, some of them of one provider; all that there is after that."""
+    """A reservation of each kind, two of them of one provider; all that there is after that."""
     provider = make_provider()
-    for nth in range(5):
-        status = archive.FINISHED[nth % 3]
-        make_past(status, provider if nth % 2 else None, ago=OLD + (nth + 1) * DAY)
+    for nth, status in enumerate(archive.FINISHED):
+        make_past(status, provider if nth else None, ago=OLD + (nth + 1) * DAY)
     return {kind: here | there for kind, (here, there) in everything().items()}
 
 
@@ -453,7 +452,7 @@ def test_callers_do_not_notice(api, monkeypatch):
     )
     live = Reservation.objects.filter(status="confirmed").values_list("timeslot_id", flat=True)
     assert set(live) == ids(Timeslot) == {timeslot.pk for timeslot in timeslots}
-    assert ArchivedReservation.objects.count() == 5 + len(past)
+    assert ArchivedReservation.objects.count() == len(archive.FINISHED) + len(past)
 
 
 # --- The command ---------------------------------------------------------------------------------

@@ -121,8 +121,14 @@ def test_it_prints_a_table():
     assert [float(one) for one in second[4:]] == [1, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["utilisation", "no_confirm_rate", "lead_time"])
-@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+@pytest.mark.parametrize(
+    ("name", "ending", "begins"),
+    [
+        ("utilisation", "png", b"\x89PNG"),
+        ("no_confirm_rate", "svg", b"<?xml"),
+        ("lead_time", "png", b"\x89PNG"),
+    ],
+)
 def test_it_draws_a_plot(tmp_path, name, ending, begins):
     for nth in range(12):
         put(MONDAY + timedelta(days=7 * nth), "confirmed", provider=nth + 1)

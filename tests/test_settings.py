@@ -77,7 +77,7 @@ def test_nothing_needs_to_be_set(read):
     assert settings["ADMIN_PATH"] == "admin"
     assert settings["CACHES"]["default"]["BACKEND"].endswith("LocMemCache")
     assert settings["BROKER_URL"] == ""
-    assert list(settings["DATABASES"]) == ["default"]
+    assert list(settings["DATABASES"]) == ["default", "analytics"]
     assert settings["HAS_REPLICA"] is settings["CACHE_LISTS"] is False
     assert settings["REPLICA_LAG"] == timedelta(seconds=1)
     assert settings["DEBUG"] is False
