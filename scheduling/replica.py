@@ -58,8 +58,8 @@ class Replica:
 
     def ask(self, question: Callable[[], T]) -> T:
         """The replica's answer to a question that writes nothing; the primary's if it has none."""
-        outcome = self._not_used_because
-        if not outcome or self._is_to_be_tried():
+        outcome = not_used_because = self._not_used_because
+        if not not_used_because or self._is_to_be_tried():
             primary, replica = connections["default"], connections[REPLICA]
             failover.drop_if_broken(replica)
             try:
@@ -70,7 +70,8 @@ class Replica:
                         answer = question()
                     finally:
                         connections["default"] = primary
-                    self._is_of_use()
+                    if not_used_because:
+                        self._is_of_use()
                     metrics.REPLICA_READS.labels(REPLICA).inc()
                     return answer
             except FAILURES as failure:
@@ -132,8 +133,6 @@ class Replica:
             self._not_used_because = because
 
     def _is_of_use(self) -> None:
-        if not self._not_used_because:
-            return
         with self._lock:
             if self._not_used_because:
                 self._not_used_because = ""

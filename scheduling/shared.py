@@ -36,14 +36,15 @@ class Redis:
     def ask(self, question: Callable[[Any], T]) -> T:
         """What the Redis answers to it. Raises Away, which costs at most one caller in each pause
         the time that it takes to find that out."""
-        if self._is_away and not self._is_to_be_tried():
+        was_away = self._is_away
+        if was_away and not self._is_to_be_tried():
             raise Away
         try:
             answer = question(_client())
         except _failure() as failure:
             self._went_away(f"{type(failure).__name__}: {failure}")
             raise Away from failure
-        if self._is_away:
+        if was_away:  # an answer that was on its way as it went says nothing
             self._came_back()
         return answer
 

@@ -349,12 +349,14 @@ def test_it_is_killed_and_no_request_fails(replica, instance, provider):
 
 def test_the_redis_is_killed_and_the_primary_answers(replica, instance, provider, redis):
     """Nobody knows any more who has just written."""
-    assert ask_while(instance, provider, redis.kill) == {200}
-    first, second = ids(listed(instance, provider))
-    with replica.paused():
-        body = {"client_id": 1, "timeslot_id": first}
-        assert instance.ask("POST", "/client/reserve", body).status_code == 200
-        assert ids(listed(instance, provider)) == [second]
-    assert instance.outcomes()["redis_away"] > 0
-    assert instance.logged("Redis unavailable") == 1
-    redis.start()
+    try:
+        assert ask_while(instance, provider, redis.kill) == {200}
+        first, second = ids(listed(instance, provider))
+        with replica.paused():
+            body = {"client_id": 1, "timeslot_id": first}
+            assert instance.ask("POST", "/client/reserve", body).status_code == 200
+            assert ids(listed(instance, provider)) == [second]
+        assert instance.outcomes()["redis_away"] > 0
+        assert instance.logged("Redis unavailable") == 1
+    finally:
+        redis.start()
