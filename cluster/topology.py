@@ -112,8 +112,13 @@ class Cluster(Configuration):
 
 def down(programs: Iterable[Program]) -> None:
     """What asks before what is asked."""
-    for _, layer in groupby(sorted(programs, key=by_layer, reverse=True), by_layer):
-        end(layer)
+    for layer, together in groupby(sorted(programs, key=by_layer, reverse=True), by_layer):
+        if layer == COORDINATION:
+            # At once, each would wait for another to take the lead over.
+            for program in together:
+                program.stop()
+        else:
+            end(together)
 
 
 def by_layer(program: Program) -> int:
