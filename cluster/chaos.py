@@ -30,6 +30,7 @@ from .programs import ROOT, wait_until
 
 CALLERS = 2
 PROBES_PAUSE = 0.15  # seconds between two of them
+LATE = 1.0  # second for which a list may show what has been taken
 SLOW = 2.0  # seconds: an answer later than this is none
 GAP = 3.0  # seconds without a failure between one outage and another
 CALM = 5.0  # seconds for which all goes well before the next fault, and after the last
@@ -45,15 +46,16 @@ class Seen(NamedTuple):
 
 
 class Probes:
-    """Two callers who ask all the time, each in turn as soon as it is answered: one for the list,
-    one that reserves a timeslot nobody else wants, and confirms it."""
+    """Two callers who ask all the time, each in turn as soon as it is answered: one that reserves
+    timeslots nobody else wants and confirms them, and one whose lists must not show them later."""
 
     def __init__(self, scene: Scene, load: Any) -> None:
-        self.base_url, self.load = scene.base_url, load
+        self.base_url, self.load, self.offered = scene.base_url, load, scene.offered
         self.timeslots = scene.publish(days=60)
+        self.confirmed: list[tuple[float, int]] = [(-inf, self.timeslots[0])]  # when, and which
         self.seen: list[Seen] = []
         self.cut_short = 0  # holds that could not be confirmed at once
-        self.surprises: Counter[str] = Counter()
+        self.surprises: Counter[str] = Counter()  # what should never be
 
     def play(self) -> list[threading.Thread]:
         threads = [threading.Thread(target=one) for one in (self.read, self.write)]
@@ -63,11 +65,20 @@ class Probes:
 
     def read(self) -> None:
         with requests.Session() as session:
-            for provider in cycle(PEOPLE):
-                path = f"/client/getProviderAvailability?provider_id={provider}&limit=10"
-                self.ask(session, "GET", path)
-                if self.load.is_over.wait(PROBES_PAUSE):
-                    return
+            while not self.load.is_over.wait(PROBES_PAUSE):
+                self.list_after_the_last(session)
+
+    def list_after_the_last(self, session: Any) -> None:
+        """From the last one on that was confirmed so long ago that no list may show it any more."""
+        asked = time.monotonic()
+        taken_at, timeslot = max(one for one in self.confirmed if one[0] < asked - LATE)
+        offered = self.offered[timeslot]
+        query = f"provider_id={offered['provider_id']}&from={offered['start_time']}&limit=1"
+        answer = self.ask(session, "GET", f"/client/getProviderAvailability?{query}")
+        if answer is None or taken_at == -inf:
+            return
+        if timeslot in [one["timeslot_id"] for one in answer.json()["available timeslots"]]:
+            self.surprises["a list showed a timeslot that had been taken"] += 1
 
     def write(self) -> None:
         with requests.Session() as session:
@@ -95,6 +106,7 @@ class Probes:
             self.load.in_doubt.append(confirmed)
         elif answer.status_code == 200:
             self.load.acknowledged.append(confirmed)
+            self.confirmed.append((time.monotonic(), timeslot))
         elif answer.status_code != 410:
             self.surprises[f"a confirm was refused: {answer.text}"] += 1
         elif time.monotonic() - held < HOLD_SECONDS - 1:

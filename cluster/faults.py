@@ -51,6 +51,7 @@ class Scene(contextlib.ExitStack):
         self.has_small_disks = has_small_disks
         self.first_port = first_port
         self.next_day = 3
+        self.offered: dict[int, Any] = {}  # timeslots as they were published, by id
         self.left_alone: set[str] = set()  # what is not started anew for the time being
         self.lock = threading.Lock()
         self.is_over = threading.Event()
@@ -160,8 +161,9 @@ class Scene(contextlib.ExitStack):
                 "start_time": start.isoformat(),
                 "end_time": (start + timedelta(days=days)).isoformat(),
             }
-            published = self.ask("POST", "/provider/availability", window)
-            timeslots += [one["timeslot_id"] for one in published["available timeslots"]]
+            published = self.ask("POST", "/provider/availability", window)["available timeslots"]
+            self.offered |= {one["timeslot_id"]: one for one in published}
+            timeslots += [one["timeslot_id"] for one in published]
         return timeslots
 
     # --- Patroni and etcd --------------------------------------------------------------------

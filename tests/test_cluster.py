@@ -14,6 +14,8 @@ from cluster.configuration import FRONT, INSTANCES, Missing
 from cluster.programs import Program
 from cluster.topology import Cluster
 
+from .server import ROOT
+
 FIRST_PORT = 22900
 FOREVER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"]
 STUBBORN = "import signal, time; signal.signal(15, lambda *_: print('no', flush=True)); "
@@ -78,6 +80,12 @@ def test_instances_differ_in_their_service_and_port_alone(cluster):
     assert others == [first] * 3
     assert first["HOLD_SECONDS"] == "7"
     assert f":{cluster.port_of('pgbouncer')}/reservations" in first["DATABASE_URL"]
+    assert f":{cluster.port_of('replicas')}/reservations" in first["DATABASE_REPLICA_URL"]
+
+
+def test_every_setting_in_it_is_one_of_the_service(cluster):
+    known = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert cluster.environment().keys() <= set(known)
 
 
 @pytest.mark.parametrize("service", ["provider", "client"])
