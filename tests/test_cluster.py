@@ -88,6 +88,11 @@ def test_every_setting_in_it_is_one_of_the_service(cluster):
     assert cluster.environment().keys() <= set(known)
 
 
+def test_every_file_for_operators_is_where_they_read():
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert [one for one in configuration.DEPLOY.iterdir() if one.name not in operations] == []
+
+
 @pytest.mark.parametrize("service", ["provider", "client"])
 def test_haproxy_knows_the_instances_of_each_service(cluster, tmp_path, service):
     told = (tmp_path / "haproxy.cfg").read_text()
