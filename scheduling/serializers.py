@@ -169,6 +169,10 @@ class RangesField(StrictField):
         return [self._window(nth, each) for nth, each in enumerate(data)]
 
     def _window(self, nth: int, data: Any) -> Window:
+        if not isinstance(data, Mapping):
+            raise errors.InvalidInput(
+                field=f"ranges[{nth}]", code="invalid", detail="An object is required: {...}."
+            )
         try:
             one = RangeInput.read(data)
         except serializers.ValidationError as refused:

@@ -132,7 +132,7 @@ def test_a_range_can_have_a_length_of_its_own(publish):
         ([span("10:00", "11:05")], "ranges[0].end_time", "quarter_hour"),
         ([{"start_time": "2026-12-30T10:00Z"}], "ranges[0].end_time", "required"),
         ([span("10:00", "11:00", slot_minutes=3)], "ranges[0].slot_minutes", "invalid"),
-        (["10:00-11:00"], "ranges[0].non_field_errors", "invalid"),
+        *(([no_object], "ranges[0]", "invalid") for no_object in ("10:00-11:00", None, 7, [])),
     ],
 )
 def test_ranges_that_make_no_sense_are_refused(publish, ranges, field, code):
