@@ -17,6 +17,8 @@ from .concurrency import wait_until
 from .server import Server
 from .test_database_away import children_of
 
+pytestmark = pytest.mark.once
+
 CALLERS = 4
 LIST = "/client/getProviderAvailability?provider_id=1"
 

@@ -113,6 +113,7 @@ def map_body(context, body):
     return body
 
 
+@pytest.mark.fuzz
 @pytest.mark.long
 @pytest.mark.parametrize("mode", ["open", "required"])
 def test_every_answer_is_as_the_schema_says(empty_database_url, tmp_path, mode):

@@ -10,6 +10,8 @@ import requests
 
 from .server import ROOT, Server
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("number", "environment"),

@@ -6,6 +6,8 @@ from django.urls import get_resolver
 
 from .server import Server
 
+pytestmark = pytest.mark.once
+
 # By first segment; those of neither are served by both.
 OF_CLIENTS = {"client"}
 OF_PROVIDERS = {"", "provider", "events", "webhooks", "schema", "docs", "admin"}

@@ -9,6 +9,8 @@ import requests
 from .concurrency import wait_until
 from .server import Server
 
+pytestmark = pytest.mark.once
+
 
 def stall(server):
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=15)
