@@ -31,6 +31,7 @@ class Balancer:
         self.ready = dict.fromkeys(servers, True)
         self.answered = dict.fromkeys(servers, 0)
         self.lost = []
+        self.looks = True
         self.is_over = threading.Event()
 
     def __enter__(self):
@@ -47,7 +48,8 @@ class Balancer:
 
     def look_at(self, server):
         while not self.is_over.wait(0.05):
-            self.ready[server] = code_of(server) is None
+            if self.looks:
+                self.ready[server] = code_of(server) is None
 
     def call(self):
         with requests.Session() as session:
@@ -84,10 +86,12 @@ def test_a_stop_under_load_loses_no_request_of_who_looks_at_readyz(empty_databas
         Server(tmp_path, empty_database_url) as server,
         Balancer([server, other]) as balancer,
     ):
-        # The control: not draining, it is still being asked when it has stopped.
+        # The control: not draining, it is asked until somebody looks.
         balancer.await_answers(server)
+        balancer.looks = False
         assert server.stop() == 0
-        assert balancer.lost
+        wait_until(lambda: balancer.lost)
+        balancer.looks = True
         server.environment["DRAIN_SECONDS"] = "2"
         server.start()
         wait_until(lambda: balancer.ready[server])
