@@ -1,5 +1,6 @@
 """Load on a cluster whose parts are broken one after another, and what that has cost."""
 
+import contextlib
 import random
 import threading
 import time
@@ -182,7 +183,8 @@ def watch(scene: Scene, fault: Fault, load: Any, probes: Probes) -> Row:
     await_calm(scene, probes, fault)
     statuses, cut_short = Counter(load.statuses), probes.cut_short
     struck = time.monotonic()
-    fault.strike(scene)
+    with crowd(scene, fault.crowd, probes.confirmed[-1][1], load):
+        fault.strike(scene)
     await_calm(scene, probes, fault)
     statuses = Counter(load.statuses) - statuses
     return Row(
@@ -193,6 +195,37 @@ def watch(scene: Scene, fault: Fault, load: Any, probes: Probes) -> Row:
         *amiss(found_now(scene, load)),
         probes.cut_short - cut_short,
     )
+
+
+@contextlib.contextmanager
+def crowd(scene: Scene, size: int, taken: int, load: Any) -> Iterator[None]:
+    """So many who ask for the same, which changes nothing and is never asked twice."""
+    is_over = threading.Event()
+
+    def ask() -> Counter[Any]:
+        statuses: Counter[Any] = Counter()
+        with requests.Session() as session:
+            while not is_over.is_set():
+                for method, path, body in (
+                    ("POST", "/client/reserve", {"client_id": 1, "timeslot_id": taken}),
+                    ("PUT", "/provider/expiredReservations", {}),
+                ):
+                    try:
+                        url = scene.base_url + path
+                        answer = session.request(method, url, json=body, timeout=15)
+                        statuses[answer.status_code] += 1
+                    except requests.RequestException:
+                        statuses["none"] += 1
+        return statuses
+
+    with ThreadPoolExecutor(max(size, 1)) as threads:
+        asking = [threads.submit(ask) for _ in range(size)]
+        try:
+            yield
+        finally:
+            is_over.set()
+    for one in asking:
+        load.statuses.update(one.result())
 
 
 def longest_outage(seen: list[Seen]) -> float:

@@ -39,6 +39,7 @@ class Fault(NamedTuple):
     strike: Callable[["Scene"], Any]
     may_fail: bool = True  # requests that are under way
     cuts_short: bool = False  # holds, which is a promise that needs clocks
+    crowd: int = 0  # callers who ask without a pause meanwhile
 
 
 class Scene(contextlib.ExitStack):
@@ -314,7 +315,7 @@ SMOKE = [
     Fault("Redis killed", ELSE, killed("redis")),
     Fault("RabbitMQ killed", ELSE, killed("rabbitmq")),
     Fault("PgBouncer killed", ELSE, killed("pgbouncer")),
-    Fault("every instance restarted in turn", 0, restarted, may_fail=False),
+    Fault("every instance restarted in turn", 0, restarted, may_fail=False, crowd=8),
     Fault("the primary lost", DATABASE, primary_lost),
 ]
 FULL = [
