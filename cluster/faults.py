@@ -311,7 +311,7 @@ def restarted(scene: Scene) -> None:
 
 
 SMOKE = [
-    Fault("an instance killed", ELSE, killed("client-1")),
+    Fault("an instance killed", ELSE, killed("client-1"), crowd=8),
     Fault("Redis killed", ELSE, killed("redis")),
     Fault("RabbitMQ killed", ELSE, killed("rabbitmq")),
     Fault("PgBouncer killed", ELSE, killed("pgbouncer")),
