@@ -49,4 +49,6 @@ def test_an_instance_serves_what_is_its_own(api, empty_database_url, tmp_path, s
         assert ("/client/getProviderAvailability" in told) == (service == "client")
         assert (f"{server.base_url}/docs" in told) == (service == "provider")
         if service == "provider":
-            assert ask("GET", "schema").json() == api.get("/schema").json()
+            schemas = ask("GET", "schema").json(), api.get("/schema").json()
+            of_the_instance, whole = ({*schema["paths"]} for schema in schemas)
+            assert of_the_instance == whole
