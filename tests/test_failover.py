@@ -151,7 +151,7 @@ def service(transactional_db):
     service = Admission(WSGIHandler())
     yield service
     for place in service._callers._free:
-        place.close()
+        place["default"].close()
 
 
 def asked(service, path, body):
