@@ -374,6 +374,7 @@ def test_killing_the_worker_loses_nothing(broker, serve, empty_database_url):
     assert {version for _, version, _ in expired.values()} == {2}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("broker_is", ["refusing", "mute"])
 def test_a_broker_that_is_away_delays_no_reserve(serve, empty_database_url, broker_is):
     with socket.socket() as broker:

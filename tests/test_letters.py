@@ -19,6 +19,8 @@ from scheduling.models import Client, Provider, Reservation
 from .mailbox import Mailbox
 from .server import ROOT
 
+pytestmark = pytest.mark.once
+
 CLIENT, PROVIDER = Reservation.Party.CLIENT, Reservation.Party.PROVIDER
 README = (ROOT / "README.md").read_text()
 START = datetime(2026, 12, 2, 9, 0, tzinfo=UTC)

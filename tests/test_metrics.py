@@ -401,6 +401,7 @@ def ask(server, times):
     assert statuses == [200] * times
 
 
+@pytest.mark.once
 def test_counts_add_up_whichever_worker_answers_and_outlive_it(server):
     main, total, folder = server.process.pid, 0, folder_of_worker(server)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -441,6 +442,7 @@ def folder_of_worker(server):
     return folder
 
 
+@pytest.mark.once
 def test_a_folder_that_the_operator_names_is_kept_and_shared(empty_database_url, tmp_path):
     """With other processes, and over a restart."""
     folder = tmp_path / "counts"

@@ -8,6 +8,8 @@ import requests
 
 from .server import Server
 
+pytestmark = pytest.mark.once
+
 EVERYWHERE = {
     *("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"),
     "Cross-Origin-Opener-Policy",

@@ -18,6 +18,8 @@ from .factories import (
     make_webhook,
 )
 
+pytestmark = pytest.mark.once
+
 NAMES = {"first_name": "Emmy", "last_name": "Noether"}
 ACCOUNT = {"email": "emmy@example.org", "password": PASSWORD}
 WINDOW = {"start_time": "2026-12-30T10:00:00Z", "end_time": "2026-12-30T10:15:00Z"}

@@ -15,6 +15,8 @@ from .concurrency import LONGEST_WAIT, at_once, started_after
 from .conftest import JSONClient
 from .factories import make_client, make_hold, make_provider, make_timeslot
 
+pytestmark = pytest.mark.once
+
 OVERDUE = timedelta(minutes=30, microseconds=1)
 PEOPLE = {"provider": (Provider, make_provider), "client": (Client, make_client)}
 

@@ -144,6 +144,7 @@ def send(api, path, body, **headers):
     return api.generic(method, path, body, content_type="application/json", **headers)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("value", NO_IDS, ids=lambda value: repr(value)[:30])
 @pytest.mark.parametrize(("path", "field"), IDS)
 def test_it_refuses_what_is_no_id(api, path, field, value):
@@ -183,6 +184,7 @@ def test_it_names_the_fields_that_are_missing(api, path):
         ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
 @pytest.mark.parametrize("path", CALLS)
 def test_it_refuses_what_is_no_json(api, path, body):
@@ -198,6 +200,7 @@ def test_it_refuses_json_that_is_no_object(api, path, body):
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -220,6 +223,7 @@ def test_it_refuses_other_content_types(api, path, content_type):
     assert refusal(answer, 415)["code"] == "unsupported_media_type"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ADDRESSES)
 def test_it_refuses_other_methods_and_says_which_are_allowed(api, path, method):

@@ -16,6 +16,8 @@ from .concurrency import at_once
 from .database import free_port
 from .factories import PASSWORD, make_account, make_client, make_hold, make_timeslot
 
+pytestmark = pytest.mark.once
+
 EMAIL = "ada@example.org"
 NAMES = {"first_name": "Emmy", "last_name": "Noether"}
 
