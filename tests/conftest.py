@@ -108,8 +108,11 @@ def empty_database_url(is_postgresql, tmp_path):
 
 @pytest.fixture
 def redis_url():
-    """A Redis that is emptied: where there is none, the test fails."""
-    url = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
+    """A Redis that is emptied: where there is none, the test fails. Tests that run at the same time
+    have a database each."""
+    server, _, number = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0").rpartition("/")
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = f"{server}/{(int(number) + beside) % 16}"
     with redis.from_url(url) as connection:
         connection.flushdb()
     return url
