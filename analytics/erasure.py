@@ -11,7 +11,7 @@ from django.db.models import F, Max
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from scheduling import booking, errors
+from scheduling import errors
 from scheduling.authentication import LONGEST_ATTEMPTED
 from scheduling.models import (
     CalendarLink,
@@ -43,25 +43,21 @@ def forget_client(*, client_id: int, cancel_reservations: bool) -> list[int]:
     All of it or, while the analytics database is away, nothing: that is written last, and this
     commits after it. Raises ClientNotFound, HasReservations or AnalyticsAway.
     """
-    now = timezone.now()
     store.prepare()
+    now = timezone.now()
     with transaction.atomic():
         # Until this commits, nobody reserves for them.
         client = Client.objects.select_for_update().filter(pk=client_id).first()
         if client is None:
             raise errors.ClientNotFound
         live = Reservation.objects.filter(client=client, end_time__gt=now).live(now)
-        cancelled = list(live.order_by("pk").values_list("pk", flat=True))
+        # Locked: nobody confirms, moves or cancels them meanwhile.
+        cancelled = list(live.select_for_update().order_by("pk").values_list("pk", flat=True))
         if cancelled and not cancel_reservations:
             raise HasReservations(cancelled)
-        for pk in cancelled:
-            booking.cancel(
-                reservation_id=pk,
-                by=Reservation.Party.SERVICE,
-                party_id=None,
-                reason="",
-                versions=None,
-            )
+        Reservation.objects.filter(pk__in=cancelled).cancel(
+            by=Reservation.Party.SERVICE, reason="", now=now
+        )
         _forget_account(client)
         _forget_person(client)
         _forget_what_was_said(client, now)
@@ -105,8 +101,9 @@ def _forget_what_was_said(client: Client, now: datetime) -> None:
     # A change like any other, which leaves its event: whoever keeps a copy hears of it. Only the
     # reservation goes on saying when it was cancelled.
     history = ReservationEvent.objects.filter(client_id=client.pk)
-    last = history.aggregate(last=Max("pk"))["last"]
+    last = history.aggregate(last=Max("pk"))["last"] or 0
     said = Reservation.objects.filter(client=client).exclude(reason="")
+    list(said.select_for_update().order_by("pk"))  # in the order of whoever else locks several
     if said.update(reason="", version=F("version") + 1):
         history.filter(pk__gt=last).update(happened_at=now)
     history.exclude(reason="").update(reason="")

@@ -242,3 +242,19 @@ def test_nobody_reserves_for_them_meanwhile(api, clock, monkeypatch):
         erasure.forget_client(client_id=client.pk, cancel_reservations=False)
     assert reserved == [0]
     assert who_is_named() == []
+
+
+@pytest.mark.django_db(databases=DATABASES, transaction=True)
+def test_nobody_changes_what_is_cancelled_for_it_meanwhile(clock, is_postgresql):
+    client = make_client(*WHO[:2])
+    held = make_hold(client=client)
+    done = {"status": "cancelled", "changed_by": "provider", "version": 2}
+    changed = []
+
+    def cancel():
+        changed.append(Reservation.objects.filter(pk=held.pk, status="held").update(**done))
+
+    with started_after('SELECT "scheduling_reservation"', cancel):
+        erasure.forget_client(client_id=client.pk, cancel_reservations=True)
+    assert changed == [0]
+    assert Reservation.objects.get().changed_by == "service"
