@@ -137,6 +137,8 @@ def _move_reservations(batch: list[Reservation], needs: Needs) -> dict[str, int]
     events = _events_of(batch)
     needed = _told(events) | {event.reservation_id for event in events if needs.hold(event)}
     going = [reservation for reservation in batch if reservation.pk not in needed]
+    if not going:
+        return {"needed": len(batch)}
     events = [event for event in events if event.reservation_id not in needed]
     copied = _copy(going, events)
     return {"needed": len(batch) - len(going), **_delete(going, events, copied)}
@@ -153,20 +155,23 @@ def _events_of(reservations: list[Reservation]) -> list[ReservationEvent]:
 def _told(events: list[ReservationEvent]) -> set[int]:
     """The reservations of which there is something sent, or to be sent, to webhooks or people."""
     of_events = Q(event_id__in=[event.pk for event in events])
-    deliveries = WebhookDelivery.objects.filter(of_events).values_list("reservation_id", flat=True)
-    letters = Notification.objects.filter(of_events).values_list("reservation_id", flat=True)
-    return {pk for pk in (*deliveries, *letters) if pk}
+    return {
+        reservation_id
+        for kind in (WebhookDelivery, Notification)
+        for reservation_id in kind._default_manager.filter(of_events).values_list(
+            "event__reservation_id", flat=True
+        )
+    }
 
 
 def _copy(reservations: list[Reservation], events: list[ReservationEvent]) -> Copied:
     rows: list[Reservation | ReservationEvent] = [*reservations, *events]
     clients = {row.client_id for row in rows}
+    providers = _providers({row.provider_id for row in rows})
+    people = _as(ArchivedClient, Client.objects.filter(pk__in=clients))
     with store.reached(), transaction.atomic(using=DATABASE):
-        _put_providers({row.provider_id for row in rows})
-        store.put(
-            _as(ArchivedClient, Client.objects.filter(pk__in=clients)),
-            unless="client.is_forgotten",
-        )
+        store.put(providers)
+        store.put(people, unless="client.is_forgotten")
         # Known once the rows of the clients are locked: who forgets one locks that first as well.
         forgotten = set(
             ArchivedClient.objects.filter(pk__in=clients, is_forgotten=True).values_list(
@@ -236,8 +241,9 @@ def _marks(events: list[ReservationEvent]) -> list[ArchivedHistory]:
 
 
 def _move_timeslots(batch: list[Timeslot]) -> dict[str, int]:
+    providers = _providers({timeslot.provider_id for timeslot in batch})
     with store.reached(), transaction.atomic(using=DATABASE):
-        _put_providers({timeslot.provider_id for timeslot in batch})
+        store.put(providers)
         store.put(_as(ArchivedTimeslot, batch))
     with store.reached():
         there = ArchivedTimeslot.objects.in_bulk([one.pk for one in batch])
@@ -253,8 +259,8 @@ def _move_timeslots(batch: list[Timeslot]) -> dict[str, int]:
     return {"timeslots": len(going)}
 
 
-def _put_providers(ids: Iterable[int]) -> None:
-    store.put(_as(ArchivedProvider, Provider.objects.filter(pk__in=ids)))
+def _providers(ids: Iterable[int]) -> list[ArchivedProvider]:
+    return _as(ArchivedProvider, Provider.objects.filter(pk__in=ids))
 
 
 def _as(kind: type[M], rows: Iterable[models.Model]) -> list[M]:

@@ -1,4 +1,4 @@
-"""The analytics database: whether it can be used, its tables, and how rows get there."""
+"""The analytics database: whether it can be used, its tables; and how rows are put into either."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ ONE_MIGRATES = 7_301_985_442  # a lock that nobody else takes
 
 
 class AnalyticsAway(Exception):
-    """Whatever was asked of the analytics database has not happened there."""
+    """It is not known that what was asked of the analytics database has happened there."""
 
 
 @contextmanager

@@ -98,24 +98,35 @@ def renumber() -> int:
     the positions that readers had, none is good any more: what had been archived, none can miss.
     """
     ArchivedHistory.objects.numbered_elsewhere().delete()
-    if not ReservationEvent.objects.numbered_elsewhere().exists():
+    if not _numbered_elsewhere():
         return 0
     with transaction.atomic():
-        readers = list(EventReader.objects.select_for_update())
-        found = ReservationEvent.objects.numbered_elsewhere().aggregate(
-            last=Max("pk"), highest=Max("transaction_id")
-        )
-        if found["last"] is None:
+        list(EventReader.objects.select_for_update().order_by("pk"))
+        ends = _numbered_elsewhere()
+        if not ends:
             return 0
-        highest = max(found["highest"], *(one.transaction_id for one in readers))
+        last, highest = max(last for last, _ in ends), max(highest for _, highest in ends)
         # Said to be of 64 bits: an integer is sent as one of 32 otherwise, and cut off.
         below_zero = F("transaction_id") - Value(highest + 1, models.BigIntegerField())
-        former = ReservationEvent.objects.filter(pk__lte=found["last"])
-        count = former.update(transaction_id=below_zero)
-        EventReader.objects.filter(event_id__lte=found["last"]).update(transaction_id=below_zero)
+        count = ReservationEvent.objects.filter(pk__lte=last).update(transaction_id=below_zero)
+        EventReader.objects.filter(event_id__lte=last).update(transaction_id=below_zero)
         ArchivedHistory.objects.all().delete()
     logger.warning("history renumbered", extra={"renumbered": count})
     return count
+
+
+def _numbered_elsewhere() -> list[tuple[int, int]]:
+    """The last event and the highest transaction of such, where there are any: of the history, and
+    of its readers, since the event that one has come to may be archived."""
+    found = (
+        ReservationEvent.objects.numbered_elsewhere().aggregate(
+            last=Max("pk"), highest=Max("transaction_id")
+        ),
+        EventReader.objects.numbered_elsewhere().aggregate(
+            last=Max("event_id"), highest=Max("transaction_id")
+        ),
+    )
+    return [(end["last"], end["highest"]) for end in found if end["last"] is not None]
 
 
 def _news(reader: str) -> EventQuerySet:

@@ -29,7 +29,8 @@ def main():
         if not child:
             run(archive, line.strip())
         _, status = os.waitpid(child, 0)
-        os.write(1, b"killed\n" if os.WIFSIGNALED(status) else b"done\n")
+        fate = "killed" if os.WIFSIGNALED(status) else "failed" if status else "done"
+        os.write(1, f"{fate}\n".encode())
 
 
 def run(archive, line):
@@ -50,8 +51,9 @@ def run(archive, line):
             for connection in connections.all():
                 stack.enter_context(connection.execute_wrapper(step))
             archive.archive(older_than=timedelta(days=180))
-    finally:
         os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def die_after(seconds):

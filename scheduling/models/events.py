@@ -117,8 +117,8 @@ class ArchivedHistoryQuerySet(NumberedQuerySet["ArchivedHistory"]):
     ) -> bool:
         """Whether an event after this position is gone, of whom `EventQuerySet.of` would show."""
         transaction, pk = position
-        whose = [("provider", provider_id), ("client", client_id)]
-        names = [ArchivedHistory.name_of(*one) for one in whose if one[1] is not None]
+        whose = (("provider", provider_id), ("client", client_id))
+        names = [ArchivedHistory.name_of(party, who) for party, who in whose if who is not None]
         beyond = Q(transaction_id__gt=transaction) | Q(transaction_id=transaction, event_id__gt=pk)
         return self.filter(beyond, pk__in=names or [ArchivedHistory.EVERYBODY]).exists()
 
@@ -139,5 +139,5 @@ class ArchivedHistory(models.Model):
         return self.name
 
     @staticmethod
-    def name_of(party: str, party_id: int | None) -> str:
+    def name_of(party: str, party_id: int) -> str:
         return f"{party} {party_id}"

@@ -6,10 +6,10 @@ from datetime import datetime
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 
-from .events import ReservationEvent
+from .events import NumberedQuerySet, ReservationEvent
 
 
-class EventReaderQuerySet(models.QuerySet["EventReader"]):
+class EventReaderQuerySet(NumberedQuerySet["EventReader"]):
     def lease(self, name: str, holder: uuid.UUID, until: datetime, now: datetime) -> bool:
         """Whether this holder has the reader until then: it had it before, or nobody has.
 
