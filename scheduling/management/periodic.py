@@ -6,10 +6,11 @@ import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 
-from django.core.management.base import CommandError
 from django.db import connection
 
 from scheduling import errors
+
+from .complaints import database_is_needed
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +28,8 @@ def run(job: Job, every: float | None) -> None:
     if every is not None:
         _until_stopped(job, every)
         return
-    try:
+    with database_is_needed():
         job(lambda: False)
-    except errors.DATABASE_AWAY as unavailable:
-        raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
 
 
 def _seconds(text: str) -> float:

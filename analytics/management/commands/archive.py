@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from analytics import archive, store
-from scheduling import errors
+from scheduling.management.complaints import database_is_needed
 
 
 def _days(text: str) -> timedelta:
@@ -37,11 +37,10 @@ class Command(BaseCommand):
         if not older_than:
             raise CommandError("Say --older-than, such as 180d, or set ARCHIVE_AFTER_DAYS.")
         try:
-            moved = archive.archive(older_than=older_than)
+            with database_is_needed():
+                moved = archive.archive(older_than=older_than)
         except store.AnalyticsAway as away:
             raise CommandError(str(away)) from away
-        except errors.DATABASE_AWAY as unavailable:
-            raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
         self.stdout.write(
             "moved {reservations} reservations with {events} events, and {timeslots} timeslots; "
             "{needed} reservations are needed still".format(**moved)

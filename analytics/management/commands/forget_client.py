@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 "Nothing was erased. --cancel-reservations cancels them."
             ) from live
         except store.AnalyticsAway as away:
-            raise CommandError(f"{away}\nNothing was erased.") from away
+            raise CommandError(f"{away}\nNothing was erased here; repeat this.") from away
         except errors.DATABASE_AWAY as unavailable:
             raise CommandError(
                 f"The database cannot be used: {unavailable}\nIt is not said that all was erased; "

@@ -1,6 +1,5 @@
 """A question about the past, answered as a table and, if wanted, as a picture."""
 
-import re
 from argparse import ArgumentParser, ArgumentTypeError
 from importlib.util import find_spec
 from typing import Any
@@ -9,10 +8,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
 from analytics import reports, store
+from scheduling.management.complaints import database_is_needed
 
 
 def _picture(path: str) -> str:
-    if not re.search(r"\.(png|svg)$", path):
+    if not path.endswith((".png", ".svg")):
         raise ArgumentTypeError("must be a file such as week.png or week.svg")
     return path
 
@@ -27,10 +27,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, plot: str | None, **options: Any) -> None:
         if plot and find_spec("matplotlib") is None:
             raise CommandError(
-                "matplotlib cannot be found: pip install -r requirements-reports.txt."
+                "matplotlib cannot be found: python -m pip install -r requirements-reports.txt."
             )
         try:
-            found = reports.report(name=name)
+            with database_is_needed():
+                found = reports.report(name=name)
         except store.AnalyticsAway as away:
             raise CommandError(str(away)) from away
         if not found.rows:

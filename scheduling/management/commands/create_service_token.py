@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scheduling import accounts, errors
+from scheduling.management.complaints import database_is_needed
 from scheduling.models import ServiceToken
 
 
@@ -26,9 +27,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str, scope: str, days: int, **options: Any) -> None:
         try:
-            token = accounts.create_service_token(name=name, scope=scope, days=days)
+            with database_is_needed():
+                token = accounts.create_service_token(name=name, scope=scope, days=days)
         except errors.Refusal as refused:
             raise CommandError(str(refused.detail)) from refused
-        except errors.DATABASE_AWAY as unavailable:
-            raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
         self.stdout.write(token)

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from scheduling import errors, expiry, relay
+from scheduling import expiry, relay
+from scheduling.management.complaints import database_is_needed
 
 
 class Command(BaseCommand):
     help = "Delete what is kept for a time only: answers for retries, sign-ins, deliveries."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
+        with database_is_needed():
             purged = expiry.purge()
             relay.renumber()
-        except errors.DATABASE_AWAY as unavailable:
-            raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
         self.stdout.write(", ".join(f"{count} {name}" for name, count in purged.items()))

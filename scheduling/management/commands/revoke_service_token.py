@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from scheduling import accounts, errors
+from scheduling.management.complaints import database_is_needed
 
 
 class Command(BaseCommand):
@@ -16,9 +17,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         try:
-            accounts.revoke_service_token(name=name)
+            with database_is_needed():
+                accounts.revoke_service_token(name=name)
         except errors.Refusal as refused:
             raise CommandError(str(refused.detail)) from refused
-        except errors.DATABASE_AWAY as unavailable:
-            raise CommandError(f"The database cannot be used: {unavailable}") from unavailable
         self.stdout.write("revoked")
