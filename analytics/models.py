@@ -7,16 +7,22 @@ Nothing refers to anything by a foreign key: what is moved comes in pieces, and 
 from django.db import models
 
 
-class ArchivedPerson(models.Model):
+class Archived(models.Model):
     id = models.BigIntegerField(primary_key=True)
-    first_name = models.CharField(max_length=100)
-    last_name = models.CharField(max_length=100)
 
     class Meta:
         abstract = True
 
     def __str__(self) -> str:
         return f"{self._meta.db_table} {self.pk}"
+
+
+class ArchivedPerson(Archived):
+    first_name = models.CharField(max_length=100)
+    last_name = models.CharField(max_length=100)
+
+    class Meta:
+        abstract = True
 
 
 class ArchivedProvider(ArchivedPerson):
@@ -32,8 +38,7 @@ class ArchivedClient(ArchivedPerson):
         db_table = "client"
 
 
-class ArchivedTimeslot(models.Model):
-    id = models.BigIntegerField(primary_key=True)
+class ArchivedTimeslot(Archived):
     provider_id = models.BigIntegerField()
     start_time = models.DateTimeField()
     end_time = models.DateTimeField()
@@ -41,12 +46,8 @@ class ArchivedTimeslot(models.Model):
     class Meta:
         db_table = "timeslot"
 
-    def __str__(self) -> str:
-        return f"timeslot {self.pk}"
 
-
-class ArchivedReservation(models.Model):
-    id = models.BigIntegerField(primary_key=True)
+class ArchivedReservation(Archived):
     provider_id = models.BigIntegerField()
     timeslot_id = models.BigIntegerField()
     client_id = models.BigIntegerField()
@@ -69,12 +70,8 @@ class ArchivedReservation(models.Model):
             models.Index(name="reservation_of_client", fields=["client_id"]),
         ]
 
-    def __str__(self) -> str:
-        return f"reservation {self.pk}"
 
-
-class ArchivedEvent(models.Model):
-    id = models.BigIntegerField(primary_key=True)
+class ArchivedEvent(Archived):
     transaction_id = models.BigIntegerField()
     kind = models.CharField(max_length=11)
     happened_at = models.DateTimeField()
@@ -94,6 +91,3 @@ class ArchivedEvent(models.Model):
             models.Index(name="event_of_reservation", fields=["reservation_id"]),
             models.Index(name="event_of_client", fields=["client_id"]),
         ]
-
-    def __str__(self) -> str:
-        return f"event {self.pk}"

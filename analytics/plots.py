@@ -30,7 +30,7 @@ def draw(found: Report, path: str) -> None:
     axes.set_title(found.question.title)
     axes.set_xlabel("week of ISO 8601, by its Monday, in UTC")
     axes.set_ylim(bottom=0)
-    if found.question.answer != "mean_hours":
+    if found.question.is_share:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     figure.autofmt_xdate()
     title = f"{len(shown)} of {len(lines)} providers" if len(shown) < len(lines) else None

@@ -11,6 +11,7 @@ from .router import DATABASE
 class Question(NamedTuple):
     title: str
     answer: str  # the column
+    is_share: bool = True
 
 
 QUESTIONS = {
@@ -18,7 +19,7 @@ QUESTIONS = {
     "no_confirm_rate": Question(
         "Of the reservations, how many nobody confirmed", "no_confirm_rate"
     ),
-    "lead_time": Question("Hours from the reservation to the start", "mean_hours"),
+    "lead_time": Question("Hours from the reservation to the start", "mean_hours", is_share=False),
 }
 
 
