@@ -52,6 +52,7 @@ class Replica:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
         self._notes: deque[Note] = deque(maxlen=16)
         self._not_used_because = ""
         self._try_again_at = NEVER
@@ -59,26 +60,26 @@ class Replica:
     def ask(self, question: Callable[[], T]) -> T:
         """The replica's answer to a question that writes nothing; the primary's if it has none."""
         outcome = not_used_because = self._not_used_because
-        if not not_used_because or self._is_to_be_tried():
-            primary, replica = connections["default"], connections[REPLICA]
-            failover.drop_if_broken(replica)
-            try:
-                outcome = self._standing_of(replica)
-                if outcome == REPLICA:
-                    connections["default"] = replica
-                    try:
-                        answer = question()
-                    finally:
-                        connections["default"] = primary
-                    if not_used_because:
-                        self._is_of_use()
-                    metrics.REPLICA_READS.labels(REPLICA).inc()
-                    return answer
-            except FAILURES as failure:
-                outcome = UNAVAILABLE
-                replica.close()
-                self._leave_alone(outcome, str(failure).partition("\n")[0], PAUSE)
-        metrics.REPLICA_READS.labels(outcome).inc()
+        if not_used_because and not self._is_to_be_tried():
+            metrics.REPLICA_READS.labels(outcome).inc()
+            return question()
+        primary, replica = connections["default"], connections[REPLICA]
+        failover.drop_if_broken(replica)
+        outcome = UNAVAILABLE
+        try:
+            outcome = self._standing_of(replica)
+            if outcome == REPLICA:
+                connections["default"] = replica
+                return question()  # a refusal is an answer too
+        except FAILURES as failure:
+            outcome = UNAVAILABLE
+            replica.close()
+            self._leave_alone(outcome, str(failure).partition("\n")[0], PAUSE)
+        finally:
+            connections["default"] = primary
+            if outcome == REPLICA and not_used_because:
+                self._is_of_use()
+            metrics.REPLICA_READS.labels(outcome).inc()
         return question()
 
     def _standing_of(self, replica: Any) -> str:
@@ -99,10 +100,16 @@ class Replica:
         return NOT_KNOWN
 
     def _note(self, limit: float) -> None:
-        with self._lock, suppress(*FAILURES):  # of the primary: whoever asks it will notice
-            asked_at = time.monotonic()
-            if not self._notes or asked_at - self._notes[-1].asked_at > limit / 8:
-                self._notes.append(Note(asked_at, _number(connections["default"], WRITTEN)))
+        # By one at a time, for whom nobody waits: the primary may hang.
+        if not self._noting.acquire(blocking=False):
+            return
+        try:
+            with suppress(*FAILURES):  # of the primary: whoever asks it will notice
+                asked_at = time.monotonic()
+                if not self._notes or asked_at - self._notes[-1].asked_at > limit / 8:
+                    self._notes.append(Note(asked_at, _number(connections["default"], WRITTEN)))
+        finally:
+            self._noting.release()
 
     def _find(self, replica: Any) -> Finding:
         asked_at, replayed = time.monotonic(), _number(replica, REPLAYED)

@@ -117,6 +117,7 @@ def provider_calendar(request: Request) -> HttpResponse:
 @idempotency.once
 def expire(request: Request) -> Response:
     released = timeslot_shapes(expiry.expire_overdue())
+    recent.changed(request)
     return Response({"Expired reservations deleted and corresponding timeslots released": released})
 
 
@@ -127,7 +128,7 @@ def _publish(request: Request) -> Response:
     permissions.require_own(request, provider_id=provider_id)
     zone = given.get("time_zone")
     if zone is None:
-        is_on_a_clock = "time_zone" in form._declared_fields
+        is_on_a_clock = "time_zone" in given
         zone = people.zone_of_provider(provider_id) if is_on_a_clock else calendars.UTC_ZONE
     timeslots = availability.publish(
         provider_id=provider_id, windows=form.windows(given, zone), skip=given["skip"]
@@ -141,7 +142,11 @@ def _withdraw(request: Request) -> Response:
     asked = WithdrawInput.read(request.data or request.query_params.dict())
     permissions.require_own(request, provider_id=asked["provider_id"])
     withdrawn = availability.withdraw(**asked)
-    recent.changed(request, providers=[asked["provider_id"]])
+    recent.changed(
+        request,
+        providers=[asked["provider_id"]],
+        clients={one.client_id for one in withdrawn.cancelled},
+    )
     return Response(
         {
             "removed timeslots": timeslot_shapes(withdrawn.timeslots, is_available=False),
