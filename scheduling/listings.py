@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 import orjson
 from django.conf import settings
@@ -150,8 +151,8 @@ def _from_shelf(shelf: Shelf, query: dict[str, Any], seen: Basis | None) -> List
     listing = None
     if basis is not None:
         listing = Listing(None, None, basis) if basis == seen else shelf.listing()
-    elif seen is not None and _holds(seen, query):
-        return Listing(None, None, seen)
+    elif seen is not None and seen != shelf.basis and _holds(seen, query):
+        outcome, listing = "compared", Listing(None, None, seen)
     if listing is None:
         outcome, listing = "made", shelf.keep(_made(query))
     metrics.LISTS.labels(outcome).inc()
@@ -162,16 +163,18 @@ def _holds(basis: Basis, query: dict[str, Any]) -> bool:
     return availability.still_holds(basis, provider_id=query["provider_id"])
 
 
+def written(page: availability.Page, zone: ZoneInfo | None) -> tuple[Any, str | None]:
+    """A page of timeslots as it is answered, and the cursor of the next."""
+    more = page.goes_on_at
+    cursor = CursorField.encode(more.start_time, more.timeslot_id) if more else None
+    return {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)}, cursor
+
+
 def _made(query: dict[str, Any]) -> Listing:
     asked = dict(query)
     zone = asked.pop("time_zone")
     page, basis = availability.list_bookable(**asked)
-    more = page.goes_on_at
-    return Listing(
-        {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)},
-        CursorField.encode(more.start_time, more.timeslot_id) if more else None,
-        basis,
-    )
+    return Listing(*written(page, zone), basis)
 
 
 def _asked_lately(redis: Any) -> list[bytes]:

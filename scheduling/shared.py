@@ -34,8 +34,8 @@ class Redis:
         self._ask_again_at = 0.0
 
     def ask(self, question: Callable[[Any], T]) -> T:
-        """What the Redis answers to it. Raises Away, which costs at most one caller in each pause
-        the time that it takes to find that out."""
+        """What the Redis answers to it. Raises Away, which costs those who ask as it goes, and then
+        one caller in each pause, the time that it takes to find that out."""
         was_away = self._is_away
         if was_away and not self._is_to_be_tried():
             raise Away

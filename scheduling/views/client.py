@@ -33,7 +33,7 @@ from scheduling.serializers import (
     RescheduleInput,
     ReserveInput,
 )
-from scheduling.shapes import client_shape, in_zone, reservation_shape, timeslot_shapes
+from scheduling.shapes import client_shape, reservation_shape
 from scheduling.wire import Response
 
 from . import answering, parties
@@ -75,13 +75,8 @@ def find_timeslots(request: Request) -> Response:
     minutes = query.pop("slot_minutes")
     query["slot"] = timedelta(minutes=minutes) if minutes else None
     zone = query.pop("time_zone")
-    page = availability.find_timeslots(**query)
-    more = page.goes_on_at
-    return answering.page(
-        request,
-        {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)},
-        goes_on_at=(more.start_time, more.timeslot_id) if more else None,
-    )
+    found = availability.find_timeslots(**query)
+    return answering.page_before(request, *listings.written(found, zone))
 
 
 @openapi.client.reserve
