@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -19,14 +20,16 @@ from .environment import new_folder_for_counts
 class Instance(Granian):  # type: ignore[misc, valid-type]
     """On the first SIGTERM it drains, where that is asked for; else, and after that, it stops."""
 
+    drain = timedelta(0)
+
     def signal_handler_interrupt(self, *signal_and_frame: Any) -> None:
         stop = super().signal_handler_interrupt
-        is_asked_for = settings.DRAIN and signal_and_frame[0] == signal.SIGTERM
+        is_asked_for = self.drain and signal_and_frame[0] == signal.SIGTERM
         if not is_asked_for or draining.has_begun():
             stop()
             return
         draining.begin()
-        timer = threading.Timer(settings.DRAIN.total_seconds(), stop)
+        timer = threading.Timer(self.drain.total_seconds(), stop)
         timer.daemon = True
         timer.start()
 
@@ -37,6 +40,8 @@ def main() -> None:
     os.environ[draining.FILE] = f"{folder}/draining"
     # scheduling/metrics.py is for the workers to import: they count, this process does not.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or folder
+    # Read now: when it stops, another release may lie on the disk.
+    Instance.drain = settings.DRAIN
     # Its command line makes one of these, and leaves no other way in.
     cli.Server = Instance  # type: ignore[attr-defined]
     try:

@@ -1,5 +1,7 @@
 """What `django-admin startproject` writes, and the REST framework; no database is asked."""
 
+from datetime import timedelta
+
 import environ
 
 env = environ.Env()
@@ -9,7 +11,7 @@ PORT = env.int("PORT")
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY")
 WORKER_THREADS = 4
 SERVICE = "all"
-DRAIN = None
+DRAIN = timedelta(0)
 WSGI_APPLICATION = "benchmarks.empty_view.wsgi.application"
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = ["127.0.0.1"]
