@@ -77,7 +77,8 @@ def restart() -> None:
 def last() -> list[Program]:
     if not LAST.exists():
         raise Missing("No cluster was started from here.")
-    return load(LAST / "programs.json")
+    record = LAST / "programs.json"
+    return load(record) if record.exists() else []  # it was stopped before anything ran
 
 
 def break_one(is_smoke: bool, is_written: bool) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 from math import inf
 from types import SimpleNamespace
@@ -58,11 +58,8 @@ class Probes:
         self.cut_short = 0  # holds that could not be confirmed at once
         self.surprises: Counter[str] = Counter()  # what should never be
 
-    def play(self) -> list[threading.Thread]:
-        threads = [threading.Thread(target=one) for one in (self.read, self.write)]
-        for thread in threads:
-            thread.start()
-        return threads
+    def play(self, threads: ThreadPoolExecutor) -> "list[Future[None]]":
+        return [threads.submit(one) for one in (self.read, self.write)]
 
     def read(self) -> None:
         with requests.Session() as session:
@@ -149,17 +146,15 @@ def run(scene: Scene, faults: list[Fault]) -> Run:
     load = kills.Load(scene, seed=random.randrange(10**6))
     probes = Probes(scene, load)
     rows: list[Row] = []
-    with ThreadPoolExecutor(CALLERS) as threads:
+    with ThreadPoolExecutor(CALLERS + 2) as threads:
         plays = [threads.submit(load.play, nth) for nth in range(CALLERS)]
-        probing = probes.play()
+        plays += probes.play(threads)
         try:
             for fault in faults:
                 rows.append(watch(scene, fault, load, probes))
                 print(line(cells(rows[-1])), flush=True)
         finally:
             load.is_over.set()
-            for thread in probing:
-                thread.join()
         for play in plays:
             play.result(150)
     began = time.monotonic()
@@ -174,6 +169,7 @@ def run(scene: Scene, faults: list[Fault]) -> Run:
         *(f"answered {load.statuses[status]} times: {status}" for status in unknown),
         *(f"{times} times: {surprise}" for surprise, times in probes.surprises.items()),
         *(broken for row in rows for broken in broken_promises(row)),
+        *([f"in the end lost, double, torn: {amiss(found)}"] if any(amiss(found)) else []),
     ]
     return Run(rows, found, complained, time.monotonic() - began)
 
@@ -182,6 +178,7 @@ def watch(scene: Scene, fault: Fault, load: Any, probes: Probes) -> Row:
     """Strike in a calm, and look on until the cluster is whole and it is calm again."""
     await_calm(scene, probes, fault)
     statuses, cut_short = Counter(load.statuses), probes.cut_short
+    before = amiss(found_now(scene, load))
     struck = time.monotonic()
     with crowd(scene, fault.crowd, probes.confirmed[-1][1], load):
         fault.strike(scene)
@@ -192,7 +189,7 @@ def watch(scene: Scene, fault: Fault, load: Any, probes: Probes) -> Row:
         longest_outage([seen for seen in list(probes.seen) if seen.ended >= struck]),
         statuses.total(),
         sum(statuses[status] for status in (500, 502, 503, 504, "none")),
-        *amiss(found_now(scene, load)),
+        *(now - then for now, then in zip(amiss(found_now(scene, load)), before, strict=True)),
         probes.cut_short - cut_short,
     )
 
@@ -245,7 +242,8 @@ def await_calm(scene: Scene, probes: Probes, fault: Fault) -> None:
 
     def is_calm() -> bool:
         lately = [seen for seen in list(probes.seen) if seen.ended > time.monotonic() - CALM]
-        return time.monotonic() - since > CALM and all(seen.is_good for seen in lately)
+        is_well = bool(lately) and all(seen.is_good for seen in lately)
+        return is_well and time.monotonic() - since > CALM
 
     wait_until(is_calm, 120, f"{fault.name}: requests go on failing")
 
@@ -301,14 +299,15 @@ def control(scene: Scene) -> Control:
     wait_until(lambda: not scene.cluster.in_role("sync_standby"), 60, "it stays synchronous")
     load = kills.Load(scene, seed=1)
     probes = Probes(scene, load)
-    probing = probes.play()
-    time.sleep(CALM)
-    try:
-        lose_what_no_standby_has(scene)
-    finally:
-        load.is_over.set()
-        for thread in probing:
-            thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        plays = probes.play(threads)
+        try:
+            time.sleep(CALM)
+            lose_what_no_standby_has(scene)
+        finally:
+            load.is_over.set()
+    for play in plays:
+        play.result()
     lost, _, _ = amiss(found_now(scene, load))
     return Control(len(load.acknowledged), lost)
 

@@ -72,11 +72,12 @@ def require_free(ports: dict[str, int]) -> None:
 
 def new_folder(parent: str | None = None) -> Path:
     """Others may enter it (PostgreSQL is another user's), not look into it."""
-    folder = Path(tempfile.mkdtemp(prefix="reservations-cluster-", dir=parent))
-    folder.chmod(0o711)
-    for above in folder.parents:
+    place = Path(parent or tempfile.gettempdir()).resolve()
+    for above in (place, *place.parents):
         if os.getuid() == 0 and not above.stat().st_mode & 0o001:
             raise Missing(f"PostgreSQL's user may not enter {above}: set CLUSTER_FOLDER.")
+    folder = Path(tempfile.mkdtemp(prefix="reservations-cluster-", dir=place))
+    folder.chmod(0o711)
     return folder
 
 

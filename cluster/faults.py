@@ -13,17 +13,16 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import requests
 
-from tests.aftermath import PEOPLE
+from tests.kills import Stage
 from tests.receiver import Receiver
 
 from .configuration import INSTANCES, NODES, Missing, new_folder
 from .programs import Program, wait_until
-from .topology import Cluster, down, restart_instances
+from .topology import Cluster, answers, down, restart_instances
 
 HOLD_SECONDS = 10
 CLOCK_AHEAD = 30  # seconds: three times as much as a hold is good for
@@ -42,7 +41,7 @@ class Fault(NamedTuple):
     crowd: int = 0  # callers who ask without a pause meanwhile
 
 
-class Scene(contextlib.ExitStack):
+class Scene(Stage):
     """A cluster with those who are told; what ends in it is started anew, as systemd does it."""
 
     def __init__(self, first_port: int, has_small_disks: bool) -> None:
@@ -51,19 +50,9 @@ class Scene(contextlib.ExitStack):
         self.callback(lambda: subprocess.run(["rm", "-r", self.folder], check=True))
         self.has_small_disks = has_small_disks
         self.first_port = first_port
-        self.next_day = 3
-        self.offered: dict[int, Any] = {}  # timeslots as they were published, by id
         self.left_alone: set[str] = set()  # what is not started anew for the time being
         self.lock = threading.Lock()
         self.is_over = threading.Event()
-
-    def __enter__(self) -> "Scene":
-        super().__enter__()
-        with contextlib.ExitStack() as unwinding:
-            unwinding.push(self)
-            self._start()
-            unwinding.pop_all()
-        return self
 
     def _start(self) -> None:
         self.receiver = self.enter_context(Receiver())
@@ -134,9 +123,7 @@ class Scene(contextlib.ExitStack):
         )
 
     def _answers(self, name: str) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(self.cluster.url(name, "/readyz"), timeout=5).ok
-        return False
+        return answers(self.cluster.url(name, "/readyz"))
 
     # --- Who asks it -------------------------------------------------------------------------
 
@@ -149,23 +136,6 @@ class Scene(contextlib.ExitStack):
         )
         assert answer.ok, answer.text
         return answer.json()
-
-    def publish(self, days: int) -> list[int]:
-        """The timeslots of so many days, of each provider, after those published before."""
-        start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start += timedelta(days=self.next_day)
-        self.next_day += days
-        timeslots = []
-        for provider in PEOPLE:
-            window = {
-                "provider_id": provider,
-                "start_time": start.isoformat(),
-                "end_time": (start + timedelta(days=days)).isoformat(),
-            }
-            published = self.ask("POST", "/provider/availability", window)["available timeslots"]
-            self.offered |= {one["timeslot_id"]: one for one in published}
-            timeslots += [one["timeslot_id"] for one in published]
-        return timeslots
 
     # --- Patroni and etcd --------------------------------------------------------------------
 

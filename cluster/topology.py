@@ -140,20 +140,23 @@ def restart_instances(programs: list[Program], folder: Path) -> None:
 
 def is_up(instance: str, folder: Path) -> bool:
     """Whether HAProxy sends requests to it."""
-    with socket.socket(socket.AF_UNIX) as asked:
-        asked.connect(str(folder / "haproxy.sock"))
-        asked.sendall(b"show stat\n")
-        told = asked.makefile().read()
+    try:
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.connect(str(folder / "haproxy.sock"))
+            asked.sendall(b"show stat\n")
+            told = asked.makefile().read()
+    except OSError:
+        return False
     lines = [line.split(",") for line in told.splitlines()]
     statuses = {line[1]: line[17] for line in lines if "-unready" not in line[0] and len(line) > 17}
-    return statuses[instance] == "UP"
+    return statuses.get(instance) == "UP"
 
 
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return False
 
 

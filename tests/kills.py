@@ -82,12 +82,13 @@ class Database(PostgreSQL):
                 self.start()
 
 
-class Service(contextlib.ExitStack):
-    """Two workers, PostgreSQL, a virtual host, Celery's worker and beat, and who is told."""
+class Stage(contextlib.ExitStack):
+    """A service with those who are told; what `_start` has begun ends, even if it fails midway."""
 
-    def __init__(self, folder):
+    def __init__(self):
         super().__init__()
-        self.folder = folder
+        self.next_day = 3
+        self.offered = {}  # timeslots as they were published, by id
 
     def __enter__(self):
         super().__enter__()
@@ -96,6 +97,31 @@ class Service(contextlib.ExitStack):
             self._start()
             unwinding.pop_all()
         return self
+
+    def publish(self, days):
+        """The timeslots of so many days, of each provider, after those published before."""
+        start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        start += timedelta(days=self.next_day)
+        self.next_day += days
+        timeslots = []
+        for provider in PEOPLE:
+            window = {
+                "provider_id": provider,
+                "start_time": start.isoformat(),
+                "end_time": (start + timedelta(days=days)).isoformat(),
+            }
+            published = self.ask("POST", "/provider/availability", window)["available timeslots"]
+            self.offered |= {one["timeslot_id"]: one for one in published}
+            timeslots += [one["timeslot_id"] for one in published]
+        return timeslots
+
+
+class Service(Stage):
+    """Two workers, PostgreSQL, a virtual host, Celery's worker and beat, and who is told."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
 
     def _start(self):
         folder = self.folder
@@ -159,21 +185,6 @@ class Service(contextlib.ExitStack):
         answer = requests.request(method, self.base_url + path, json=body, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
-
-    def publish(self, days):
-        """The timeslots of so many days, of each provider."""
-        start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start += timedelta(days=3)
-        timeslots = []
-        for provider in PEOPLE:
-            window = {
-                "provider_id": provider,
-                "start_time": start.isoformat(),
-                "end_time": (start + timedelta(days=days)).isoformat(),
-            }
-            published = self.ask("POST", "/provider/availability", window)
-            timeslots += [one["timeslot_id"] for one in published["available timeslots"]]
-        return timeslots
 
 
 GIVE_ADDRESSES = f"""

@@ -1,5 +1,9 @@
 """What looks for damage in a cluster would find it; the faults themselves are in `make chaos`."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import pytest
 
 from cluster import chaos, faults
@@ -37,6 +41,36 @@ def test_what_is_lost_double_or_torn_is_counted(changes, amiss):
 )
 def test_an_outage_is_from_the_first_failure_to_the_last(seen, outage):
     assert chaos.longest_outage([chaos.Seen(*one) for one in seen]) == outage
+
+
+class Calm(SimpleNamespace):
+    """A cluster that is whole, and probes that have seen this much within the last seconds."""
+
+    def is_whole(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("is_good", "is_calm"), [([True], True), ([True, False], False), ([], False)]
+)
+def test_silence_is_no_calm(monkeypatch, is_good, is_calm):
+    monkeypatch.setattr(chaos, "CALM", 0.05)
+    asked = []
+    monkeypatch.setattr(chaos, "wait_until", lambda holds, *_: asked.append(holds))
+    seen = [chaos.Seen(0, time.monotonic() + 1, one) for one in is_good]
+    chaos.await_calm(Calm(), SimpleNamespace(seen=seen), row().fault)
+    time.sleep(0.1)
+    assert asked[-1]() == is_calm
+
+
+def test_a_probe_that_fails_is_not_passed_over(monkeypatch):
+    probes = chaos.Probes.__new__(chaos.Probes)
+    monkeypatch.setattr(chaos.Probes, "read", lambda _: None)
+    monkeypatch.setattr(chaos.Probes, "write", lambda _: 1 / 0)
+    with ThreadPoolExecutor(2) as threads:
+        read, wrote = probes.play(threads)
+    assert read.exception() is None
+    assert isinstance(wrote.exception(), ZeroDivisionError)
 
 
 def row(**values):

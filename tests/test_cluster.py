@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import configuration, programs, topology
+from cluster import __main__, configuration, programs, topology
 from cluster.configuration import FRONT, INSTANCES, Missing
 from cluster.programs import Program
 from cluster.topology import Cluster
@@ -186,3 +186,31 @@ def test_what_asks_is_ended_before_what_is_asked(cluster, monkeypatch):
         {"postgresql-1", "postgresql-2", "postgresql-3"},
         *({name} for name in ("etcd-1", "etcd-2", "etcd-3", "epmd")),
     ]
+
+
+def test_its_folder_is_found_from_anywhere(monkeypatch, tmp_path):
+    """Programs run in folders of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert configuration.new_folder(".").parent == tmp_path
+
+
+def test_a_folder_that_postgresqls_user_may_not_enter_is_not_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(Missing, match="CLUSTER_FOLDER"):
+        configuration.new_folder(str(closed))
+    assert not list(closed.iterdir())
+
+
+def test_without_haproxy_no_instance_is_sent_requests(tmp_path):
+    assert not topology.is_up("client-1", tmp_path)
+
+
+def test_what_was_stopped_before_anything_ran_can_be_ended(monkeypatch, tmp_path):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(__main__, "LAST", tmp_path / "last")
+    __main__.LAST.symlink_to(tmp_path / "folder")
+    __main__.end()
+    assert not list(tmp_path.iterdir())
