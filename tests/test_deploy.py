@@ -64,6 +64,12 @@ def test_the_image_is_let_have_what_it_copies_and_nothing_else():
     assert {line[1:] for line in ignored if line.startswith("!")} == set(copied())
 
 
+def test_all_code_in_the_image_is_compiled():
+    (line,) = re.findall(r'^RUN (\[.*"compileall".*\])$', DOCKERFILE, re.MULTILINE)
+    code = {name for name in copied() if name.endswith(".py") or any((ROOT / name).glob("*.py"))}
+    assert code == set(yaml.safe_load(line)[4:])
+
+
 def test_the_image_is_not_run_by_root():
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
 
