@@ -51,9 +51,7 @@ def needs(millions: float) -> dict[str, float]:
     a_year = millions * 1e6 * BOOKINGS
     rate = a_year / YEAR
     busy = rate * PEAK / 1000 / BUSY  # cores for each millisecond
-    cost = {
-        name: (each * a, each * p) for name, each in REQUESTS.items() for a, p in [costs()[name]]
-    }
+    cost = {name: (REQUESTS[name] * a, REQUESTS[name] * p) for name, (a, p) in costs().items()}
     application = busy * sum(a for a, _ in cost.values())
     lists = busy * sum(p for name, (_, p) in cost.items() if name.startswith("list"))
     writes = busy * sum(p for _, p in cost.values()) - lists
@@ -67,7 +65,7 @@ def needs(millions: float) -> dict[str, float]:
         "requests/s at the peak": rate * PEAK * sum(REQUESTS.values()),
         "application, cores": application,
         "instances of 4 cores, two of a kind at least": instances,
-        "connections: 4 for each process, 16 of workers": instances * 4 * 4 + 16,
+        "connections: 5 for each process, 16 of workers": instances * 4 * 5 + 16,
         "PostgreSQL for writes, cores": writes,
         "PostgreSQL for lists, cores": lists,
         "new rows, GB a year": rows,
@@ -83,8 +81,9 @@ def tables() -> str:
     found = [needs(millions) for millions in MILLIONS]
     head = ["", *(f"{millions:,} million" for millions in MILLIONS)]
     size = table(head, [[name, *(figure(one[name]) for one in found)] for name in found[0]])
+    of_one = needs(1)
     ends = [
-        [name, str(most), f"{most / needs(1)[name]:,.0f} million"] for name, most in LIMITS.items()
+        [name, str(most), f"{most / of_one[name]:,.0f} million"] for name, most in LIMITS.items()
     ]
     return f"{size}\n\n{table(['one primary ends with', 'at', 'clients'], ends)}"
 
