@@ -1,6 +1,7 @@
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -110,9 +111,9 @@ def empty_database_url(is_postgresql, tmp_path):
 def redis_url():
     """A Redis that is emptied: where there is none, the test fails. Tests that run at the same time
     have a database each."""
-    server, _, number = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0").rpartition("/")
+    given = urlsplit(os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0"))
     beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    url = f"{server}/{(int(number) + beside) % 16}"
+    url = given._replace(path=f"/{(int(given.path[1:] or 0) + beside) % 16}").geturl()
     with redis.from_url(url) as connection:
         connection.flushdb()
     return url

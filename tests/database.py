@@ -40,7 +40,7 @@ class PostgreSQL:
             os.chown(self.folder, self.user, -1)
         self.folder.chmod(0o711)
         self.binaries = self._binaries()
-        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        self._fill()
 
     def start(self):
         # What is written is only for the tests: fsync is left to those that kill the server.
@@ -92,6 +92,9 @@ class PostgreSQL:
             shutil.copytree(libraries, self.folder / libraries.name)
         return copy / "pginstall" / "bin"
 
+    def _fill(self):
+        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+
     def _run(self, program, *arguments):
         subprocess.run(
             [self.binaries / program, *arguments],
@@ -111,6 +114,7 @@ class PgBouncer:
         self.server = server
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.process = None
 
     def start(self):
         (self.server.folder / "users").write_text('"postgres" ""\n')
@@ -145,8 +149,10 @@ class PgBouncer:
             time.sleep(0.05)
 
     def stop(self):
-        self.process.kill()
-        self.process.wait(timeout=10)
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=10)
+            self.process = None
 
     def _listens(self):
         with socket.socket() as probe:
@@ -160,11 +166,10 @@ class Standby(PostgreSQL):
         super().__init__((*primary.options, "wal_retrieve_retry_interval=100ms"))
         self.primary = primary
 
-    def create(self):
-        if self.user is not None:
-            os.chown(self.folder, self.user, -1)
-        self.folder.chmod(0o711)
-        self.binaries = self.primary.binaries
+    def _binaries(self):
+        return self.primary.binaries
+
+    def _fill(self):
         address = ("-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "postgres")
         self._run("pg_basebackup", *address, "-D", self.data, "-R", "-c", "fast", "--no-sync")
 
@@ -196,8 +201,8 @@ def pytest_load_initial_conftests(early_config):
             os.environ[DATABASE_URL] = server.url
             if database == "pgbouncer":
                 bouncer = PgBouncer(server)
-                bouncer.start()
                 early_config.add_cleanup(bouncer.stop)
+                bouncer.start()
                 os.environ[DATABASE_URL] = bouncer.url
                 os.environ["DATABASE_POOLED"] = "true"
             os.environ[ANALYTICS_DATABASE_URL] = f"{server.url.rpartition('/')[0]}/analytics"

@@ -19,6 +19,11 @@ def threads():
         yield threads
 
 
+@pytest.fixture(autouse=True)
+def _nobody_loses_patience(monkeypatch):
+    monkeypatch.setattr(admission, "PATIENCE", LONGEST_WAIT)
+
+
 def waiting_in(lane):
     return len(lane._waiting)
 
@@ -72,7 +77,7 @@ class Answer(list):
         pass
 
 
-def test_a_place_is_left_whatever_happens_in_it(threads):
+def test_a_place_is_left_whatever_happens_in_it(threads, settings):
     def application(environ, start_response):
         raise ZeroDivisionError
 
@@ -80,7 +85,7 @@ def test_a_place_is_left_whatever_happens_in_it(threads):
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):
             threads.submit(ask, service).result(LONGEST_WAIT)
-    assert len(service._callers._free) == 4
+    assert len(service._callers._free) == settings.WORKER_PLACES
 
 
 def test_a_thread_keeps_nothing_of_a_place_that_it_has_left():
@@ -90,13 +95,12 @@ def test_a_thread_keeps_nothing_of_a_place_that_it_has_left():
         seen.append(connections["default"])
         return Answer([b"answer"])
 
-    def twice():
-        service = Admission(application)
-        assert ask(service) == ([], b"answer")
+    def connections_left():
+        assert ask(Admission(application)) == ([], b"answer")
         return [*connections.all(initialized_only=True)]
 
     with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(twice).result(LONGEST_WAIT) == []
+        assert thread.submit(connections_left).result(LONGEST_WAIT) == []
     assert len(seen) == 1
 
 
