@@ -115,8 +115,8 @@ class Admission:
         place = lane.enter()
         if place is None:
             return self._refuse(environ, start_response)
-        for name in NAMES:
-            connections[name] = place[name]
+        for name, connection in place.items():
+            connections[name] = connection
         connection = place["default"]  # the replica's is looked at when it is used
         try:
             connection.close_if_unusable_or_obsolete()
@@ -129,7 +129,7 @@ class Admission:
                 connection.close_if_unusable_or_obsolete()
         finally:
             # Whatever this thread does next, it is not to touch what another has then.
-            for name in NAMES:
+            for name in place:
                 del connections[name]
             lane.leave(place)
 

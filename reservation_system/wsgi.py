@@ -13,7 +13,7 @@ _application = get_wsgi_application()
 from .admission import Admission  # noqa: E402  needs the settings
 
 # Django looks through all connections before and after each request, and once more to forget logged
-# queries; a place has one connection, and admission.py looks after it: 40 us less for each request.
+# queries; a place has its own, and admission.py looks after them: 40 us less for each request.
 request_started.disconnect(reset_queries)
 request_started.disconnect(close_old_connections)
 request_finished.disconnect(close_old_connections)

@@ -15,7 +15,8 @@ from . import failover
 
 logger = logging.getLogger(__name__)
 
-# Locked, full, read-only, restarting, gone: whatever was asked has not happened.
+# Locked, full, read-only, restarting, gone. Where only the answer was lost, what was asked may have
+# happened (failover.py).
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 PROBLEM_JSON = "application/problem+json"
 

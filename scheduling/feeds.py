@@ -8,10 +8,9 @@ from django.utils import timezone
 
 from . import errors, parties, policy, tokens
 from .models import CalendarLink, Person, Reservation
+from .parties import Party
 
 logger = logging.getLogger(__name__)
-
-Party = Reservation.Party
 
 
 class Calendar(NamedTuple):

@@ -171,7 +171,9 @@ class RangesField(StrictField):
     def _window(self, nth: int, data: Any) -> Window:
         if not isinstance(data, Mapping):
             raise errors.InvalidInput(
-                field=f"ranges[{nth}]", code="invalid", detail="An object is required: {...}."
+                field=f"ranges[{nth}]",
+                code="invalid",
+                detail="An object with start_time and end_time is required.",
             )
         try:
             one = RangeInput.read(data)
