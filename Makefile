@@ -17,12 +17,15 @@ beat: .venv/run ## send the periodic tasks (BROKER_URL); one of it is enough
 	@exec $(BIN)/python -m celery --quiet --app reservation_system.celery beat --schedule "$$(mktemp -d)/schedule" --pidfile=
 
 test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL, save what only one of them can show
-	$(BIN)/python -m pytest --database sqlite -m "not services and not drills and not fuzz"
-	$(BIN)/python -m pytest --database postgresql -m "not services and not drills and not once"
+	$(BIN)/python -m pytest --database sqlite -m "not services and not drills and not browser and not fuzz"
+	$(BIN)/python -m pytest --database postgresql -m "not services and not drills and not browser and not once"
 
 test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL) and other programs
 	$(BIN)/python -m pytest --database postgresql -m services
 	$(BIN)/python -m pytest --database pgbouncer --reuse-db $(patsubst %,tests/test_%.py,reserve confirm list_bookable publish expire)
+
+test-browser: .venv/dev node_modules/.installed ## the pages for people, in Debian's Chromium (apt-get install chromium); pictures in .ci/screenshots
+	$(BIN)/python -m pytest --database sqlite -m browser
 
 drills: .venv/dev ## what docs/operations.md says of upgrades, backups and secrets, done to a service in use
 	$(BIN)/python -m pytest -n0 -s --database postgresql tests/test_operations.py
@@ -53,6 +56,9 @@ bench-overload: .venv/dev ## three times the load that it can take
 
 bench-soak: .venv/dev ## four minutes of everything: memory, connections, bloat, latency
 	$(BIN)/python -m benchmarks soak --write
+
+bench-pages: .venv/dev ## how soon the pages for people can be used (needs Chromium)
+	$(BIN)/python -m benchmarks pages --write
 
 capacity: .venv/dev ## what so many clients need, by these figures, into docs/capacity.md
 	$(BIN)/python -m benchmarks.capacity
@@ -91,6 +97,11 @@ format: .venv/dev ## put the code in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+texts: .venv/dev ## collect what the pages say, and compile its translations (needs gettext)
+	cd web && ../$(BIN)/python ../manage.py makemessages --all --no-location --no-obsolete
+	cd web && ../$(BIN)/python ../manage.py makemessages --all --no-location --no-obsolete --domain djangojs
+	cd web && ../$(BIN)/python ../manage.py compilemessages
+
 requirements: .venv/dev ## pin what requirements*.in ask for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 requirements-tracing.in -o requirements-tracing.txt
@@ -111,4 +122,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services drills postman bench bench-servers bench-tokens bench-lists bench-holds bench-kills bench-overload bench-soak capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format requirements
+.PHONY: help run dev worker beat test test-services test-browser drills postman bench bench-servers bench-tokens bench-lists bench-holds bench-kills bench-overload bench-soak bench-pages capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format texts requirements

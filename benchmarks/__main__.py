@@ -2,7 +2,7 @@
 `make bench-tokens` what it costs to know who is calling, `make bench-lists` what it saves to keep
 lists in a Redis, `make bench-holds` how late holds expire,
 `make bench-kills` what a thousand kills lose, `make bench-overload` what becomes of too much, and
-`make bench-soak` what grows in the long run."""
+`make bench-soak` what grows in the long run, and `make bench-pages` how soon pages can be used."""
 
 import argparse
 import logging
@@ -22,6 +22,7 @@ from .holds import holds_table
 from .kills import kills_table
 from .lists import lists_table
 from .overload import overload_table
+from .pages import pages_table
 from .processes import WORKERS, Database
 from .rows import Rows
 from .soak import soak_table
@@ -36,6 +37,7 @@ TABLES = {
     "kills": kills_table,
     "overload": overload_table,
     "soak": soak_table,
+    "pages": pages_table,
 }
 
 

@@ -24,7 +24,7 @@ PATHS_OF_OTHERS = {"provider", "client", "events", "webhooks", "unsubscribe", "a
     "problems",
     "static",
 }
-PATHS_OF_OTHERS |= {"healthz", "readyz", "metrics"}
+PATHS_OF_OTHERS |= {"healthz", "readyz", "metrics", "provide", "web"}
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -35,7 +35,10 @@ def main() -> None:
     base_url = f"http://{host}:{settings.PORT}"
     ways_in = {
         "client": f"  curl '{base_url}/client/getProviderAvailability?provider_id=1'\n",
-        "provider": f"  {base_url}/docs in a browser: every call, to read and to try\n",
+        "provider": (
+            f"  {base_url} in a browser: book an appointment ({base_url}/provide: publish some)\n"
+            f"  {base_url}/docs: every call, to read and to try\n"
+        ),
     }
     first = ways_in.get(settings.SERVICE, "".join(ways_in.values()))
     print(f"Serving on {base_url} (Ctrl-C stops it). Try first:\n{first}", end="", flush=True)

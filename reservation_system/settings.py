@@ -270,6 +270,8 @@ CELERY_APP = "reservation_system.celery.app"  # imported only where there is a B
 WSGI_APPLICATION = "reservation_system.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FIXTURE_DIRS = [BASE_DIR / "fixtures"]
+# What the pages for people are written in, in its own words.
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 USE_TZ = True
 TIME_ZONE = "UTC"
 APPEND_SLASH = False
@@ -300,6 +302,7 @@ INSTALLED_APPS = [
     *(["corsheaders"] if CORS_ALLOWED_ORIGINS else []),
     "scheduling",
     "analytics",
+    "web",
 ]
 
 MIDDLEWARE = [
@@ -315,6 +318,7 @@ MIDDLEWARE = [
     "scheduling.throttling.RateLimitFields",
     # What is asked most goes from here straight to its view.
     "reservation_system.middleware.BookingLane",
+    "django.middleware.gzip.GZipMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     # People with a browser session are found on the admin pages only.
@@ -354,6 +358,8 @@ STATIC_URL = "/static/"
 # Static files are served from where the packages keep them: nothing to collect before a start.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+# Asked about before each use: scripts of two versions would not understand each other.
+WHITENOISE_MAX_AGE = 0
 
 REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [],  # wire.JSONRequest reads bodies

@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 import scheduling.urls
+import web.views as pages_for_people
 from scheduling import pages
 
 from . import health, metrics, problems, schema
@@ -21,7 +22,9 @@ handler500 = "scheduling.errors.fault"
 # What takes no form is exempt: another method is refused as such, not as a foreign form.
 urlpatterns: list[URLPattern | URLResolver] = [
     *scheduling.urls.urlpatterns,  # not included: a resolver of its own costs every request more
-    path("", csrf_exempt(RedirectView.as_view(pattern_name="docs"))),
+    path("", csrf_exempt(pages_for_people.book)),
+    path("provide", csrf_exempt(pages_for_people.provide)),
+    path("web/text/<language>.js", csrf_exempt(pages_for_people.text), name="web-text"),
     path("healthz", csrf_exempt(health.alive)),
     path("readyz", csrf_exempt(health.ready)),
     path("metrics", metrics.metrics),
@@ -49,7 +52,7 @@ if settings.ADMIN_PATH:
 LEFT_TO_THE_OTHER = {
     "all": [],
     "client": [
-        *("", "provider", "events", "webhooks", "schema", "docs"),
+        *("", "provide", "web", "provider", "events", "webhooks", "schema", "docs"),
         settings.ADMIN_PATH.partition("/")[0],
     ],
     "provider": ["client"],

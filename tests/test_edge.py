@@ -239,15 +239,16 @@ def test_the_calls_ask_for_no_forms_token(browser, admin_user, clock):
     assert browser.get("/client/getProviderAvailability", query).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/schema", "/docs", "/problems"])
+@pytest.mark.parametrize(
+    "path", ["/", "/provide", "/healthz", "/readyz", "/schema", "/docs", "/problems"]
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_pages_without_a_form_refuse_the_method_and_not_the_form(browser, path, method):
     assert refusal(browser.generic(method, path), 405)["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/", "/admin"])
-def test_a_redirect_asks_for_no_forms_token(browser, path):
-    assert browser.post(path).status_code == 302
+def test_a_redirect_asks_for_no_forms_token(browser):
+    assert browser.post("/admin").status_code == 302
 
 
 @pytest.mark.parametrize("headers", [{}, {"HTTP_ORIGIN": "https://evil.example"}])
@@ -382,15 +383,17 @@ EVERY_KIND = {
     "chunks": ("POST", "/client/reserve", {"HTTP_TRANSFER_ENCODING": "chunked"}, 411),
     "a probe": ("GET", "/readyz", {}, 200),
     "the schema": ("GET", "/schema", {}, 200),
-    "a redirect": ("GET", "/", {}, 302),
+    "a redirect": ("GET", "/admin", {}, 302),
     "a script": ("GET", "/static/admin/js/core.js", {}, 200),
     "a page's script": ("GET", "/docs?script=", {}, 200),
     "the docs": ("GET", "/docs", {}, 200),
+    "booking": ("GET", "/", {}, 200),
+    "providing": ("GET", "/provide", {}, 200),
     "the refusals": ("GET", "/problems", {}, 200),
     "the login": ("GET", "/admin/login/", {}, 200),
     "a way to the login": ("GET", "/admin/", {}, 302),
 }
-PAGES = {"the docs", "the refusals", "the login"}
+PAGES = {"booking", "providing", "the docs", "the refusals", "the login"}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

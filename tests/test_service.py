@@ -10,7 +10,7 @@ pytestmark = pytest.mark.once
 
 # By first segment; those of neither are served by both.
 OF_CLIENTS = {"client"}
-OF_PROVIDERS = {"", "provider", "events", "webhooks", "schema", "docs", "admin"}
+OF_PROVIDERS = {"", "provide", "web", "provider", "events", "webhooks", "schema", "docs", "admin"}
 OF_BOTH = {"auth", "healthz", "readyz", "metrics", "unsubscribe", "problems"}
 NOT_SERVED = {"client": OF_PROVIDERS, "provider": OF_CLIENTS}
 

@@ -1,0 +1,53 @@
+"""The pages for people: what they show, their scripts ask the service's public calls for."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_safe
+from django.views.i18n import JavaScriptCatalog
+
+from scheduling import errors
+
+MODULES = ("account", "api", "clock", "header", "page", "session", "time")
+
+
+@require_safe
+def book(request: HttpRequest) -> HttpResponse:
+    return _page(request, "web/book.html")
+
+
+@require_safe
+def provide(request: HttpRequest) -> HttpResponse:
+    return _page(request, "web/provide.html")
+
+
+@require_safe
+def text(request: HttpRequest, language: str) -> HttpResponseBase:
+    """What the scripts say, in this language, as a script for Django's own functions."""
+    if language not in dict(settings.LANGUAGES):
+        return errors.response(errors.NotFound())
+    with translation.override(language):
+        return JavaScriptCatalog.as_view(packages=["web"])(request)
+
+
+def _page(request: HttpRequest, template: str) -> HttpResponse:
+    language = translation.get_language_from_request(request)
+    with translation.override(language):
+        response = render(
+            request,
+            template,
+            {
+                "settings": settings,
+                "language": language,
+                "direction": "rtl" if translation.get_language_bidi() else "ltr",
+                "languages": settings.LANGUAGES,
+                "modules": [static(f"web/{name}.js") for name in MODULES],
+            },
+        )
+    response["Cache-Control"] = "no-cache"
+    patch_vary_headers(response, ["Accept-Language", "Cookie"])
+    return response
