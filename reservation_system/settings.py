@@ -386,10 +386,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "GET_LIB_DOC_EXCLUDES": "reservation_system.schema.say_nothing_of_calls",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "scheduling.openapi.sent.any_of_the_forms",
     ],
+    "ENUM_SUFFIX": "",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "ReservationStatus": "scheduling.openapi.answers.RESERVATION_STATUSES",
         "DeliveryStatus": "scheduling.openapi.answers.DELIVERY_STATUSES",

@@ -365,7 +365,8 @@ class EventsQuery(Shape):
 class WebhookInput(Shape):
     provider_id = IDField(required=False, default=None)
     url = WebhookURLField()
-    events = KindsField(required=False, default=ReservationEvent.Kind.values)
+    # Called, or the schema would show what the database calls them.
+    events = KindsField(required=False, default=lambda: ReservationEvent.Kind.values)
 
 
 class WebhookChangeInput(Shape):
@@ -403,7 +404,7 @@ class ReplayInput(WebhookQuery):
 
 
 class ProvidersQuery(Shape):
-    name = NameField(required=False, default="")
+    name = NameField(required=False, default=str)  # called, since "" cannot be sent
     limit = LimitField(required=False, default=1000)
     cursor = CursorField(str, int, required=False, default=None)
 

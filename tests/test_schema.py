@@ -1,10 +1,14 @@
 """/schema describes every call, /docs shows it from our own files."""
 
+import json
 import re
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from scheduling import errors
+from scheduling.serializers import Shape
+from scheduling.views.endpoint import Endpoint
 
 ACCOUNT = ["already_registered", "email_taken", "throttled"]
 ENDED = ["reservation_not_found", "cancelled", "hold_expired"]
@@ -69,6 +73,12 @@ SECRET = [
 WITH_A_BODY = ["invalid", "malformed_json", "unsupported_media_type"]
 STATUS = {known["code"]: str(known["status"]) for known in errors.every_refusal()}
 
+TAGGED = [
+    *("/client/getProviderAvailability", "/client/profile", "/client/reservation"),
+    *("/client/calendar.ics", "/provider/profile", "/provider/reservation"),
+    "/provider/calendar.ics",
+]
+
 each_operation = pytest.mark.parametrize(("path", "method"), OPERATIONS)
 
 
@@ -96,6 +106,7 @@ def test_every_operation_has_examples(schema, path, method):
     assert operation["summary"]
     if method in ("post", "put") and path != "/provider/expiredReservations":
         assert operation["requestBody"]["content"]["application/json"]["examples"]
+        assert operation["requestBody"]["required"]
 
 
 @each_operation
@@ -147,6 +158,61 @@ def test_it_says_what_makes_an_account(schema):
     # Who signs in is asked for the password that there is, whatever it was made by.
     sign_in = schema["components"]["schemas"]["SignInInput"]
     assert sign_in["properties"]["password"]["minLength"] == 1
+
+
+def test_a_refusal_has_a_known_code_or_one_to_come(schema):
+    shapes = schema["components"]["schemas"]
+    assert set(shapes["Code"]["enum"]) == set(STATUS)
+    known, any_other = shapes["Problem"]["properties"]["code"]["anyOf"]
+    assert known == {"$ref": "#/components/schemas/Code"}
+    assert any_other == {"type": "string"}
+
+
+@pytest.mark.parametrize("path", TAGGED)
+def test_what_has_a_tag_can_be_asked_for_by_it(schema, path):
+    operation = schema["paths"][path]["get"]
+    assert "If-None-Match" in {parameter["name"] for parameter in operation["parameters"]}
+    assert "ETag" in operation["responses"]["200"]["headers"]
+    assert "content" not in operation["responses"]["304"]
+
+
+def test_no_shape_is_called_as_what_it_holds(schema):
+    for name, shape in schema["components"]["schemas"].items():
+        members = {
+            member.replace("_", "").replace(" ", "") for member in shape.get("properties", {})
+        }
+        assert name.lower() not in {member.lower() for member in members}, name
+    assert "Client" not in schema["components"]["schemas"]
+
+
+def test_a_status_is_one_type_wherever_it_stands(schema):
+    for path, method in OPERATIONS:
+        for parameter in schema["paths"][path][method].get("parameters", []):
+            assert "enum" not in parameter["schema"], (path, parameter["name"])
+
+
+def shapes_in(node):
+    """Each object within, and itself."""
+    if isinstance(node, list):
+        yield from (one for item in node for one in shapes_in(item))
+    if isinstance(node, dict):
+        yield node
+        yield from (one for item in node.values() for one in shapes_in(item))
+
+
+def test_each_default_is_what_could_be_sent(schema):
+    with_default = [shape for shape in shapes_in(schema) if "default" in shape and "type" in shape]
+    assert len(with_default) > 10
+    for shape in with_default:
+        Draft202012Validator(shape | {"components": schema["components"]}).validate(
+            shape["default"]
+        )
+
+
+@pytest.mark.parametrize("base", [Endpoint, Shape])
+def test_how_it_is_made_is_no_description(schema, base):
+    first_line = base.__doc__.partition("\n")[0]
+    assert first_line not in json.dumps(schema)
 
 
 def test_the_docs_load_nothing_from_elsewhere(api):

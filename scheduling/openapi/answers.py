@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
+from scheduling import errors
 from scheduling.fields import EVENT_NAMES
 
 RESERVATION_STATUSES = ["held", "confirmed", "expired", "cancelled"]
 DELIVERY_STATUSES = ["pending", "delivered", "failed"]
+CODES = list(dict.fromkeys(refusal["code"] for refusal in errors.every_refusal()))
 
 
 class Provider(serializers.Serializer[Any]):
@@ -17,7 +21,7 @@ class Provider(serializers.Serializer[Any]):
     last_name = serializers.CharField()
 
 
-class Client(serializers.Serializer[Any]):
+class NewClient(serializers.Serializer[Any]):  # Client is what clients made from this call theirs
     client_id = serializers.IntegerField()
     first_name = serializers.CharField()
     last_name = serializers.CharField()
@@ -67,12 +71,12 @@ class ProviderProfile(Provider):
     is_emailed = serializers.BooleanField(help_text="Told by e-mail, if there is an address.")
 
 
-class ClientProfile(Client):
+class ClientProfile(NewClient):
     time_zone = serializers.CharField(help_text="IANA; UTC unless set.")
     is_emailed = serializers.BooleanField(help_text="Told by e-mail, if there is an address.")
 
 
-class Event(serializers.Serializer[Any]):
+class ReservationEvent(serializers.Serializer[Any]):
     event_id = serializers.IntegerField(help_text="Unique; not in the order of the list.")
     event = serializers.ChoiceField(EVENT_NAMES)
     happened_at = serializers.DateTimeField()
@@ -125,6 +129,30 @@ class Tokens(serializers.Serializer[Any]):
     refresh = serializers.CharField(help_text="For the next pair, once; lasts 14 days.")
 
 
+class CodeField(serializers.CharField):
+    """Of a refusal."""
+
+
+class _Codes(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """A type of its own for clients made from the schema. Beside it stands any string: to one made
+    before a code was added, that code is to be another refusal and not an answer it cannot read."""
+
+    target_class = CodeField
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        codes = ResolvedComponent(  # type: ignore[no-untyped-call]
+            name="Code",
+            type=ResolvedComponent.SCHEMA,
+            schema={"type": "string", "enum": CODES, "description": "Explained at /problems."},
+            object="Code",
+        )
+        auto_schema.registry.register_on_missing(codes)
+        return {
+            "anyOf": [codes.ref, {"type": "string"}],
+            "description": "What is the case. More may be added; none changes.",
+        }
+
+
 class FieldProblem(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField()
@@ -138,7 +166,7 @@ class Problem(serializers.Serializer[Any]):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    code = serializers.CharField()
+    code = CodeField()
     errors: Any = FieldProblem(many=True, required=False, help_text="With `invalid`.")
     timeslot_id = serializers.IntegerField(required=False, help_text="With `timeslots_overlap`.")
     start_time = serializers.DateTimeField(required=False, help_text="With `timeslots_overlap`.")
@@ -175,19 +203,26 @@ LISTED_RESERVATION = {
     "client": {"first_name": "Alan", "last_name": "Turing"},
 }
 
-AVAILABLE = inline_serializer("AvailableTimeslots", {"available timeslots": Timeslot(many=True)})
-ONE_RESERVATION = inline_serializer("OneReservation", {"reservation": FullReservation()})
-RESERVATIONS = inline_serializer("Reservations", {"reservations": ListedReservation(many=True)})
-CANCELLED = inline_serializer("ReservationCancelled", {"Reservation cancelled": Reservation()})
+# Named so that none is called as its only member: clients made from the schema mix the two up.
+AVAILABLE = inline_serializer(
+    "AvailableTimeslotsAnswer", {"available timeslots": Timeslot(many=True)}
+)
+ONE_RESERVATION = inline_serializer("ReservationAnswer", {"reservation": FullReservation()})
+RESERVATIONS = inline_serializer(
+    "ReservationsAnswer", {"reservations": ListedReservation(many=True)}
+)
+CANCELLED = inline_serializer(
+    "ReservationCancelledAnswer", {"Reservation cancelled": Reservation()}
+)
 EVENTS = inline_serializer(
-    "Events",
+    "EventsAnswer",
     {
-        "events": Event(many=True),
+        "events": ReservationEvent(many=True),
         "after": serializers.CharField(allow_null=True, help_text="Where to go on, now or later."),
         "has_more": serializers.BooleanField(help_text="There is more already."),
     },
 )
-CALENDAR_LINK = inline_serializer("CalendarLink", {"calendar_link": serializers.URLField()})
+CALENDAR_LINK = inline_serializer("CalendarLinkAnswer", {"calendar_link": serializers.URLField()})
 CALENDAR = (
     "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//reservation-service//calendar feed//EN\r\n"
     "METHOD:PUBLISH\r\nX-WR-CALNAME:Reservations of Ada Lovelace\r\nEND:VCALENDAR\r\n"

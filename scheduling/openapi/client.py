@@ -54,7 +54,9 @@ reserve = operation(
     tag="client",
     request=ReserveInput,
     requests={"request": {"client_id": 1, "timeslot_id": 1}},
-    answer=inline_serializer("ReservationScheduled", {"Reservation scheduled": Reservation()}),
+    answer=inline_serializer(
+        "ReservationScheduledAnswer", {"Reservation scheduled": Reservation()}
+    ),
     example={"Reservation scheduled": RESERVATION},
     refusals=(
         errors.ClientNotFound,
@@ -72,7 +74,9 @@ confirm = operation(
     tag="client",
     request=ConfirmInput,
     requests={"request": {"client_id": 1, "reservation_id": 1}},
-    answer=inline_serializer("ReservationConfirmed", {"Reservation is confirmed": Reservation()}),
+    answer=inline_serializer(
+        "ReservationConfirmedAnswer", {"Reservation is confirmed": Reservation()}
+    ),
     example={"Reservation is confirmed": RESERVATION | {"is_confirmed": True}},
     refusals=(
         errors.NotYourReservation,
@@ -113,7 +117,9 @@ reschedule = operation(
     tag="client",
     request=RescheduleInput,
     requests={"request": {"client_id": 1, "reservation_id": 1, "timeslot_id": 2}},
-    answer=inline_serializer("ReservationRescheduled", {"Reservation rescheduled": Reservation()}),
+    answer=inline_serializer(
+        "ReservationRescheduledAnswer", {"Reservation rescheduled": Reservation()}
+    ),
     example={"Reservation rescheduled": RESERVATION | {"timeslot_id": 2}},
     refusals=(
         *UNCANCELLABLE,

@@ -145,7 +145,10 @@ _OF_ONCE = [
 _OF_PAGES = [
     _header("Link", response=[200], description='RFC 8288: `<...>; rel="next"` when there is more.')
 ]
-_OF_TAGS = [_header("ETag", response=[200], description="For `If-Match` and `If-None-Match`.")]
+_OF_TAGS = [
+    _header("If-None-Match", description="An `ETag`: answer 304 as long as it is the same."),
+    _header("ETag", response=[200], description="For `If-Match` and `If-None-Match`."),
+]
 _OF_MATCHES = [
     _header("If-Match", description="An `ETag`: refuse the call when it has changed since.")
 ]

@@ -21,8 +21,8 @@ from .answers import (
     CALENDAR_LINK,
     PERSON,
     PROFILE,
-    Client,
     ClientProfile,
+    NewClient,
     Provider,
     ProviderProfile,
 )
@@ -37,7 +37,7 @@ class Shapes(NamedTuple):
 
 
 SHAPES = {
-    Party.CLIENT: Shapes(Client, ClientProfile, ClientProfileQuery, ClientProfileInput),
+    Party.CLIENT: Shapes(NewClient, ClientProfile, ClientProfileQuery, ClientProfileInput),
     Party.PROVIDER: Shapes(Provider, ProviderProfile, ProviderProfileQuery, ProviderProfileInput),
 }
 

@@ -100,7 +100,7 @@ expire = operation(
     ),
     tag="provider",
     answer=inline_serializer(
-        "ReleasedTimeslots",
+        "ReleasedTimeslotsAnswer",
         {"Expired reservations deleted and corresponding timeslots released": Timeslot(many=True)},
     ),
     example={"Expired reservations deleted and corresponding timeslots released": [TIMESLOT]},
@@ -119,7 +119,7 @@ withdraw = operation(
     tag="provider",
     query=WithdrawInput,
     answer=inline_serializer(
-        "RemovedTimeslots",
+        "RemovedTimeslotsAnswer",
         {
             "removed timeslots": Timeslot(many=True),
             "cancelled reservations": Reservation(many=True),
@@ -145,7 +145,7 @@ list_providers = operation(
     ),
     tag="provider",
     query=ProvidersQuery,
-    answer=inline_serializer("Providers", {"providers": Provider(many=True)}),
+    answer=inline_serializer("ProvidersAnswer", {"providers": Provider(many=True)}),
     example={"providers": [{"provider_id": 1, **PERSON}]},
     is_paged=True,
 )

@@ -12,8 +12,6 @@ from drf_spectacular.extensions import (
 from scheduling import permissions
 from scheduling.fields import EVENT_NAMES
 
-from .answers import DELIVERY_STATUSES, RESERVATION_STATUSES
-
 _NO_CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
 _TIME = "ISO 8601; any offset is turned into UTC, none means UTC."
 _QUARTER_HOUR = {
@@ -128,9 +126,9 @@ FIELDS: dict[str, dict[str, Any]] = {
         "description": "At most so many.",
     },
     "CursorField": {"type": "string", "description": "From a `Link` header; opaque."},
-    "StatusField": {"type": "string", "enum": RESERVATION_STATUSES},
+    "StatusField": {"$ref": "#/components/schemas/ReservationStatus"},
     "FlagField": {"type": "boolean"},
-    "DeliveryStatusField": {"type": "string", "enum": DELIVERY_STATUSES},
+    "DeliveryStatusField": {"$ref": "#/components/schemas/DeliveryStatus"},
     "WebhookURLField": {
         "type": "string",
         "format": "uri",
@@ -198,7 +196,9 @@ class _Bearer(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
 
 
 def any_of_the_forms(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A postprocessing hook: a body may look like two forms and is still one of them."""
+    """A postprocessing hook: a body may look like two forms and is still one of them; and it must
+    be one."""
     availability = result["components"]["schemas"]["Availability"]
     availability["anyOf"] = availability.pop("oneOf")
+    result["paths"]["/provider/availability"]["post"]["requestBody"]["required"] = True
     return result

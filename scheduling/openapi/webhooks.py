@@ -36,9 +36,9 @@ DELIVERY = {
 }
 ABOUT_SECRETS = "Shown only now. An Idempotency-Key has no effect, as its answer is not stored."
 WITH_SECRET = inline_serializer(
-    "WebhookAndSecret", {"webhook": Webhook(), "secret": serializers.CharField()}
+    "WebhookAndSecretAnswer", {"webhook": Webhook(), "secret": serializers.CharField()}
 )
-ONE_DELIVERY = inline_serializer("OneDelivery", {"delivery": Delivery()})
+ONE_DELIVERY = inline_serializer("DeliveryAnswer", {"delivery": Delivery()})
 
 create = operation(
     "createWebhook",
@@ -65,7 +65,7 @@ list_webhooks = operation(
     method="GET",
     tag="webhooks",
     query=WebhooksQuery,
-    answer=inline_serializer("Webhooks", {"webhooks": Webhook(many=True)}),
+    answer=inline_serializer("WebhooksAnswer", {"webhooks": Webhook(many=True)}),
     example={"webhooks": [EXAMPLE]},
     is_paged=True,
 )
@@ -78,7 +78,7 @@ change = operation(
     tag="webhooks",
     request=WebhookChangeInput,
     requests={"request": {"webhook_id": 1, "events": ["reservation.expired"]}},
-    answer=inline_serializer("OneWebhook", {"webhook": Webhook()}),
+    answer=inline_serializer("WebhookAnswer", {"webhook": Webhook()}),
     example={"webhook": EXAMPLE | {"events": ["reservation.expired"]}},
     refusals=(errors.WebhookNotFound,),
 )
@@ -135,7 +135,7 @@ list_deliveries = operation(
     description="What is finished is kept for 30 days.",
     tag="webhooks",
     query=DeliveriesQuery,
-    answer=inline_serializer("Deliveries", {"deliveries": Delivery(many=True)}),
+    answer=inline_serializer("DeliveriesAnswer", {"deliveries": Delivery(many=True)}),
     example={"deliveries": [DELIVERY]},
     refusals=(errors.WebhookNotFound,),
     is_paged=True,
@@ -149,7 +149,7 @@ replay = operation(
     request=ReplayInput,
     requests={"request": {"webhook_id": 1, "delivery_id": 1}},
     status=202,
-    answer=inline_serializer("Replayed", {"replayed": serializers.IntegerField()}),
+    answer=inline_serializer("ReplayedAnswer", {"replayed": serializers.IntegerField()}),
     example={"replayed": 1},
     refusals=(errors.WebhookNotFound, errors.WebhookDisabled, errors.DeliveryNotFound),
 )
