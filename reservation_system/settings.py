@@ -124,6 +124,7 @@ CORS_ALLOW_HEADERS = [
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
+    "Date",
     "ETag",
     "Idempotent-Replayed",
     "Link",

@@ -5,6 +5,7 @@ import re
 import secrets
 import subprocess
 import sys
+from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
@@ -317,6 +318,7 @@ def test_pages_of_allowed_origins_may_call(empty_database_url, tmp_path):
             assert "origin" in answer.headers["Vary"].lower()
             exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
             assert exposed == [
+                "Date",
                 "ETag",
                 "Idempotent-Replayed",
                 "Link",
@@ -326,6 +328,7 @@ def test_pages_of_allowed_origins_may_call(empty_database_url, tmp_path):
                 "X-Request-ID",
             ]
             assert "Access-Control-Allow-Credentials" not in answer.headers
+            assert parsedate_to_datetime(answer.headers["Date"])
 
         for origin in ("https://evil.example", f"{APP}.evil.example", "null", f"{APP}:8443"):
             assert not of_cors(preflight(server, origin)), origin
