@@ -33,6 +33,9 @@ drills: .venv/dev ## what docs/operations.md says of upgrades, backups and secre
 postman: .venv/dev node_modules/.installed ## the Postman collection, by newman, against servers of its own
 	$(BIN)/python postman/run
 
+clients: .venv/dev node_modules/.installed ## clients for TypeScript and Python made from /schema, and an appointment booked with each
+	$(BIN)/python clients/run
+
 bench: .venv/dev ## what every request costs beside its yardstick, into benchmarks/README.md
 	$(BIN)/python -m benchmarks --write
 
@@ -122,4 +125,4 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-.PHONY: help run dev worker beat test test-services test-browser drills postman bench bench-servers bench-tokens bench-lists bench-holds bench-kills bench-overload bench-soak bench-pages capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format texts requirements
+.PHONY: help run dev worker beat test test-services test-browser drills postman clients bench bench-servers bench-tokens bench-lists bench-holds bench-kills bench-overload bench-soak bench-pages capacity bench-smoke cluster cluster-restart cluster-down chaos chaos-smoke lint format texts requirements
