@@ -290,7 +290,7 @@ BODY_DEADLINE = seconds("BODY_DEADLINE_SECONDS", 30, least=6)
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_LIMIT
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "reservation_system.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

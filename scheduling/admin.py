@@ -15,9 +15,6 @@ from django.http import HttpRequest
 from . import accounts, calendars, errors
 from .models import Client, Provider, Reservation, ServiceToken, Timeslot
 
-admin.site.site_header = admin.site.site_title = "Reservation service"
-admin.site.index_title = "Operations"
-
 
 class PersonAdmin(admin.ModelAdmin):
     list_display = ("id", "first_name", "last_name", "time_zone")

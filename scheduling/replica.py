@@ -54,12 +54,12 @@ class Replica:
         self._lock = threading.Lock()
         self._noting = threading.Lock()
         self._notes: deque[Note] = deque(maxlen=16)
-        self._not_used_because = ""
+        self.not_used_because = ""  # empty while it is of use, as far as is known
         self._try_again_at = NEVER
 
     def ask(self, question: Callable[[], T]) -> T:
         """The replica's answer to a question that writes nothing; the primary's if it has none."""
-        outcome = not_used_because = self._not_used_because
+        outcome = not_used_because = self.not_used_because
         if not_used_because and not self._is_to_be_tried():
             metrics.REPLICA_READS.labels(outcome).inc()
             return question()
@@ -135,14 +135,14 @@ class Replica:
     def _leave_alone(self, because: str, reason: str, seconds: float) -> None:
         with self._lock:
             self._try_again_at = time.monotonic() + seconds
-            if not self._not_used_because:
+            if not self.not_used_because:
                 logger.warning("replica not used", extra={"reason": reason})
-            self._not_used_because = because
+            self.not_used_because = because
 
     def _is_of_use(self) -> None:
         with self._lock:
-            if self._not_used_because:
-                self._not_used_because = ""
+            if self.not_used_because:
+                self.not_used_because = ""
                 logger.info("replica used again")
 
 

@@ -114,11 +114,11 @@ def minutes(count):
     return timedelta(minutes=count)
 
 
-def violations(page):
+def violations(page, within="html"):
     """What axe-core finds against WCAG 2.2 AA and its best practices, in a line each."""
     source = ROOT / "node_modules" / "axe-core" / "axe.min.js"
     page.evaluate(source.read_text())
-    found = page.evaluate("axe.run(document)")
+    found = page.evaluate("(within) => axe.run(within)", within)
     return [
         f"{one['id']}: {node['html'][:120]} {node['failureSummary']}"
         for one in found["violations"]

@@ -10,9 +10,9 @@ from .server import ROOT
 # From the top down; a module imports from the rows below its own.
 LAYERS = [
     {"apps"},
-    {"urls", "admin", "checks", "management.commands"},
-    {"views", "tasks", "management", "pages"},
-    {"webhooks", "notifications"},
+    {"urls", "admin", "site", "checks", "management.commands"},
+    {"views", "tasks", "management", "pages", "plots"},
+    {"webhooks", "notifications", "operations"},
     {
         *("serializers", "fields", "openapi", "wire", "ics", "preconditions", "idempotency"),
         "letters",

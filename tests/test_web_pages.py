@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .browser import SCREENSHOTS, days_ahead, minutes, violations
+from .browser import PASSWORD, SCREENSHOTS, days_ahead, minutes, violations
 from .server import ROOT
 
 pytestmark = pytest.mark.browser
@@ -90,6 +90,25 @@ def test_every_page_in_both_themes_and_three_widths(site, practice, visitor, vie
             assert wide <= width, f"{view} is {wide} px wide at {width}"
             page.screenshot(path=SCREENSHOTS / f"{view}-{theme}-{width}.png", full_page=True)
         assert violations(page) == [], f"{view}, {theme}"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_operators_see(site, practice, visitor, theme):
+    """Of their front page what is ours; the rest is Django's."""
+    account = {"username": f"root-{theme}", "email": f"{theme}@example.org"}
+    options = [f"--{name}={value}" for name, value in account.items()]
+    site.manage("createsuperuser", "--noinput", *options, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+    page = visitor(site, color_scheme=theme, reduced_motion="reduce")
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(account["username"])
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=SCREENSHOTS / f"operate-{theme}-{width}.png", full_page=True)
+    assert violations(page, within=".overview") == []
 
 
 def test_what_cannot_be_read_is_found(site, visitor):

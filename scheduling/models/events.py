@@ -1,9 +1,11 @@
 """The history: what happened to each reservation, written by the database itself."""
 
-from typing import Self, TypeVar
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Self, TypeVar
 
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import Count, Min, Q
 from django.db.models.expressions import RawSQL
 
 # Of PostgreSQL: the highest number of any that this database has come to.
@@ -58,6 +60,16 @@ class EventQuerySet(NumberedQuerySet["ReservationEvent"]):
         if client_id is None:
             return self.filter(provider_id=provider_id)
         return self.filter(Q(provider_id=provider_id) | Q(client_id=client_id))
+
+    def count_newest(self, kinds: Collection[str], *, since: datetime, most: int) -> dict[str, Any]:
+        """How many of each kind have happened since then, among the `most` newest of all; how many
+        were looked at, and when the `first` of these happened.
+
+        By the primary key, which goes with time but for the moments that a statement waits.
+        """
+        counts = {kind: Count("pk", filter=Q(kind=kind, happened_at__gte=since)) for kind in kinds}
+        newest = self.order_by("-pk")[:most]
+        return newest.aggregate(**counts, seen=Count("pk"), first=Min("happened_at"))
 
 
 class ReservationEvent(models.Model):

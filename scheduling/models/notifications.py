@@ -1,10 +1,10 @@
 """What people are to be told by e-mail, and whether they have been."""
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from .events import ReservationEvent
 from .webhooks import Webhook
@@ -14,8 +14,8 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
     def pending(self) -> Self:
         return self.filter(status=Notification.Status.PENDING)
 
-    def due(self, now: datetime) -> Self:
-        """What can be sent now; of a reservation, in order, save the reminders, which wait long."""
+    def in_turn(self) -> Self:
+        """Of a reservation, what is to be sent next, save the reminders, which wait long."""
         earlier = (
             self.pending()
             .exclude(kind=Notification.Kind.REMINDER)
@@ -25,12 +25,31 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
                 pk__lt=OuterRef("pk"),
             )
         )
+        return self.pending().filter(~Exists(earlier))
+
+    def due(self, now: datetime) -> Self:
+        """What can be sent now; of a reservation, in order."""
         return (
-            self.pending()
-            .filter(~Exists(earlier), next_attempt_at__lte=now)
+            self.in_turn()
+            .filter(next_attempt_at__lte=now)
             .select_related("event", "webhook__owner")
             .order_by("next_attempt_at", "pk")
         )
+
+    def count_waiting(self, *, until: datetime, now: datetime, most: int) -> dict[str, Any]:
+        """How many, up to `most`, should have been sent by now and are to be until then; and since
+        when the first is `untried` of which that has not been tried."""
+        late = self.in_turn().filter(due_at__lte=now, next_attempt_at__lte=until)
+        return late.order_by("next_attempt_at")[:most].aggregate(
+            waiting=Count("pk"), untried=Min("due_at", filter=Q(attempts_made=0))
+        )
+
+    def count_failed(self, since: datetime, *, most: int) -> int:
+        """Given up since then, among the `most` that were finished last."""
+        finished = self.exclude(status=Notification.Status.PENDING).filter(finished_at__gte=since)
+        is_failed = Q(status=Notification.Status.FAILED)
+        last = finished.order_by("-finished_at")[:most]
+        return int(last.aggregate(failed=Count("pk", filter=is_failed))["failed"])
 
 
 class Notification(models.Model):

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from scheduling.calendars import Window
 
 from .people import EVENTS_SINCE, MOST_EVENTS_SINCE, SETTLED_BEFORE, Provider, ProviderState
-from .sql import fetch
+from .sql import fetch, seconds_since_1970
 
 
 class TimeslotRow(NamedTuple):
@@ -139,6 +139,23 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
              LIMIT %s
             """  # noqa: S608  no text from outside
         return [TimeslotRow._make(row) for row in fetch(sql, [*params, limit], moments=(4, 5))]
+
+    def first_beyond(self, most: int, *, start_from: datetime) -> datetime | None:
+        """When the first timeslot starts that is one too many, of all that start from then on."""
+        following = self.filter(start_time__gte=start_from).order_by("start_time", "pk")
+        return following.values_list("start_time", flat=True)[most : most + 1].first()
+
+    def seconds_by_day(self, start_from: datetime, start_before: datetime) -> dict[int, int]:
+        """How long all timeslots are that start on a day, by days since 1970 in UTC."""
+        seconds = seconds_since_1970(connection.vendor)
+        sql = f"""
+            SELECT {seconds("start_time")} / 86400 AS day,
+                   SUM({seconds("end_time")} - {seconds("start_time")})
+              FROM scheduling_timeslot
+             WHERE start_time >= %s AND start_time < %s
+             GROUP BY day
+            """  # noqa: S608  no text from outside
+        return {day: int(length) for day, length in fetch(sql, [start_from, start_before], ())}
 
     def overlapping(self, provider_id: int, start_time: datetime, end_time: datetime) -> Self:
         """The provider's timeslots that share a moment with [start_time, end_time), oldest first.

@@ -3,11 +3,11 @@
 import uuid
 from collections.abc import Collection
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 
 from .events import ReservationEvent
 from .people import Provider
@@ -99,6 +99,19 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
 
     def due(self, now: datetime) -> Self:
         return self.pending().filter(next_attempt_at__lte=now)
+
+    def count_pending(self, *, most: int) -> int:
+        """Up to `most`. In the order of an index, to which PostgreSQL keeps then."""
+        return self.pending().order_by("webhook", "next_attempt_at", "pk")[:most].count()
+
+    def count_failed(self, since: datetime, *, most: int) -> int:
+        """Given up since then, among the `most` that were finished last."""
+        finished = self.exclude(status=WebhookDelivery.Status.PENDING).filter(
+            finished_at__gte=since
+        )
+        is_failed = Q(status=WebhookDelivery.Status.FAILED)
+        last = finished.order_by("-finished_at")[:most]
+        return int(last.aggregate(failed=Count("pk", filter=is_failed))["failed"])
 
     def next_of(self, webhook: Webhook, *, beside: Collection[int], now: datetime) -> Self:
         """What can be sent to it beside what is being sent, longest due first.
@@ -195,6 +208,17 @@ class WebhookDelivery(models.Model):
         return f"msg_{self.message_id.hex}"
 
 
+class WebhookAttemptQuerySet(models.QuerySet["WebhookAttempt"]):
+    def count_newest(self, since: datetime, *, most: int) -> dict[str, Any]:
+        """How many were `made` since then, and how many of them `delivered` something; among the
+        `most` newest of all."""
+        is_recent = Q(attempted_at__gte=since)
+        return self.order_by("-pk")[:most].aggregate(
+            made=Count("pk", filter=is_recent),
+            delivered=Count("pk", filter=is_recent & Q(status__range=(200, 299))),
+        )
+
+
 class WebhookAttempt(models.Model):
     """One request, and what came of it."""
 
@@ -206,6 +230,8 @@ class WebhookAttempt(models.Model):
     failure = models.CharField(max_length=30, db_default="")
     detail = models.CharField(max_length=500, db_default="")
     body = models.CharField(max_length=1024, db_default="")
+
+    objects = WebhookAttemptQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
