@@ -15,6 +15,7 @@ from .models import Provider, ProviderState, Reservation, Timeslot, TimeslotRow
 
 logger = logging.getLogger(__name__)
 
+THE_BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
 THE_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -125,7 +126,7 @@ def withdraw(
     names = provider.first_name, provider.last_name
     return Withdrawn(
         [
-            TimeslotRow(one.pk, provider_id, *names, one.start_time, one.end_time)
+            TimeslotRow(one.pk, provider_id, *names, one.start_time, one.end_time, is_free=False)
             for one in timeslots
         ],
         live,
@@ -177,6 +178,31 @@ def still_holds(basis: Basis, *, provider_id: int) -> bool:
         return False
     _, _, *state = basis
     return Provider.objects.is_still(ProviderState(*state), provider_id)
+
+
+def list_timeslots(
+    *,
+    provider_id: int,
+    start_from: datetime | None,
+    start_before: datetime | None,
+    goes_on_at: tuple[datetime, int] | None,
+    limit: int,
+) -> Page:
+    """All timeslots of the provider's, past ones too, oldest first, each free or not.
+
+    Raises ProviderNotFound.
+    """
+    now = timezone.now()
+    found = Timeslot.objects.of_provider(
+        provider_id=provider_id,
+        start_from=goes_on_at[0] if goes_on_at else start_from or THE_BEGINNING_OF_TIME,
+        start_before=start_before or THE_END_OF_TIME,
+        limit=limit + 1,
+        now=now,
+    )
+    if found is None:
+        raise errors.ProviderNotFound
+    return _page(found, limit)
 
 
 def find_timeslots(

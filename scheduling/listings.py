@@ -163,11 +163,13 @@ def _holds(basis: Basis, query: dict[str, Any]) -> bool:
     return availability.still_holds(basis, provider_id=query["provider_id"])
 
 
-def written(page: availability.Page, zone: ZoneInfo | None) -> tuple[Any, str | None]:
+def written(
+    page: availability.Page, zone: ZoneInfo | None, name: str = "available timeslots"
+) -> tuple[Any, str | None]:
     """A page of timeslots as it is answered, and the cursor of the next."""
     more = page.goes_on_at
     cursor = CursorField.encode(more.start_time, more.timeslot_id) if more else None
-    return {"available timeslots": in_zone(timeslot_shapes(page.timeslots), zone)}, cursor
+    return {name: in_zone(timeslot_shapes(page.timeslots), zone)}, cursor
 
 
 def _made(query: dict[str, Any]) -> Listing:

@@ -338,6 +338,10 @@ class BookableQuery(ListQuery):
     provider_id = IDField()
 
 
+class ProviderTimeslotsQuery(ListQuery):
+    provider_id = IDField()
+
+
 class FindQuery(ListQuery):
     slot_minutes = SlotMinutesParameter(required=False, default=None)
     provider_ids = ProviderIDsParameter(required=False, default=None)

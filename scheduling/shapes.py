@@ -43,21 +43,18 @@ def profile_shape(person: Person) -> dict[str, Any]:
     }
 
 
-def timeslot_shapes(
-    timeslots: list[TimeslotRow], *, is_available: bool = True
-) -> list[dict[str, Any]]:
-    """Every answer that lists timeslots lists free ones, save the one of what was removed."""
+def timeslot_shapes(timeslots: list[TimeslotRow]) -> list[dict[str, Any]]:
     return [
         {
-            "timeslot_id": timeslot_id,
+            "timeslot_id": pk,
             "provider_id": provider_id,
             "first_name": first_name,
             "last_name": last_name,
             "start_time": start_time,
             "end_time": end_time,
-            "is_available": is_available,
+            "is_available": is_free,
         }
-        for timeslot_id, provider_id, first_name, last_name, start_time, end_time in timeslots
+        for pk, provider_id, first_name, last_name, start_time, end_time, is_free in timeslots
     ]
 
 

@@ -119,6 +119,9 @@ class Model:
     def by_start(self, timeslots):
         return sorted(timeslots, key=lambda pk: (self.slots[pk].start_time, pk))
 
+    def of_provider(self, provider):
+        return self.by_start(pk for pk, slot in self.slots.items() if slot.provider == provider)
+
     def publish(self, slots):
         assert not set(slots) & {*self.slots, *self.withdrawn}
         self.slots |= slots

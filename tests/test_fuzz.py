@@ -31,8 +31,8 @@ checks.positive_data_acceptance.expected-statuses = ["201", "400", "404", "409"]
 [[operations]]  # `to` comes after `from`; zones are known ones; a cursor comes from a Link header
 include-operation-id = [
     "getProviderAvailability", "findTimeslots", "listProviders",
-    "listReservations", "listReservationsOfProvider", "listEvents", "listWebhooks",
-    "listDeliveries",
+    "listReservations", "listReservationsOfProvider", "listTimeslotsOfProvider", "listEvents",
+    "listWebhooks", "listDeliveries",
 ]
 checks.positive_data_acceptance.expected-statuses = ["200", "400", "404"]
 

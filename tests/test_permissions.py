@@ -32,6 +32,7 @@ TABLE = {
     "create_provider": (401, 403, 403, 403, 403, 403, 201),
     "create_provider, open": (201, 201, 201, 409, 409, 403, 201),
     "create_client": (201, 409, 409, 201, 201, 403, 201),
+    "provider_availability, GET": (401, 403, 403, 200, 403, 403, 200),
     "provider_availability, POST": (401, 403, 403, 201, 403, 403, 201),
     "provider_availability, DELETE": (401, 403, 403, 200, 403, 403, 200),
     "provider_profile, GET": (401, 403, 403, 200, 403, 403, 200),
@@ -156,6 +157,7 @@ def request(endpoint, people, caller):
     requests = {
         "create_provider": ("post", "/provider/create", NAMES | account),
         "create_client": ("post", "/client/create", NAMES | account),
+        "provider_availability, GET": ("get", "/provider/availability", provider),
         "provider_availability, POST": ("post", "/provider/availability", provider | WINDOW),
         "provider_availability, DELETE": ("delete", "/provider/availability", withdrawn),
         "provider_profile, GET": ("get", "/provider/profile", provider),

@@ -42,7 +42,7 @@ CALLS = {
 }
 ADDRESSES = {
     **{path: [method] for path, (method, _) in CALLS.items()},
-    "/provider/availability": ["POST", "DELETE"],
+    "/provider/availability": ["POST", "DELETE", "GET"],
     "/provider/profile": ["PUT", "GET"],
     "/client/profile": ["PUT", "GET"],
     "/provider/calendarLink": ["POST", "DELETE"],

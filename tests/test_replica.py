@@ -246,6 +246,8 @@ def test_who_has_just_written_sees_it_wherever_they_ask(replica, instances, prov
         ]
         for path in paths:
             assert len(there.ask("GET", path, who="192.0.2.3").json()["reservations"]) == 1
+        own = there.ask("GET", f"/provider/availability?provider_id={provider}", who="192.0.2.3")
+        assert [one["is_available"] for one in own.json()["timeslots"]] == [False, True]
         found = there.ask(
             "GET", f"/client/findTimeslots?provider_ids=1,{provider}", who="192.0.2.3"
         )
@@ -288,6 +290,7 @@ def test_it_answers_every_read_that_says_so(instance, provider):
         f"/client/reservation?client_id=1&reservation_id={reservation_id}",
         "/provider/list",
         f"/provider/profile?provider_id={provider}",
+        f"/provider/availability?provider_id={provider}",
         f"/provider/reservations?provider_id={provider}",
         f"/provider/reservation?provider_id={provider}&reservation_id={reservation_id}",
     ]

@@ -16,6 +16,7 @@ RESERVABLE = ["timeslot_not_found", "timeslot_taken", "notice_too_short", "throt
 STALE = ["changed_meanwhile"]
 OPERATIONS = {
     ("/provider/create", "post"): ACCOUNT,
+    ("/provider/availability", "get"): ["provider_not_found"],
     ("/provider/availability", "post"): ["provider_not_found", "timeslots_overlap"],
     ("/provider/availability", "delete"): [
         *("provider_not_found", "timeslot_not_found", "timeslots_reserved"),

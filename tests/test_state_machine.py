@@ -229,6 +229,12 @@ class Service(RuleBasedStateMachine):
         bookable = self.model.bookable(provider)
         answer = self.api.get("/client/getProviderAvailability", {"provider_id": provider})
         self.shows(answer, {"available timeslots": self.timeslots(bookable)})
+        answer = self.api.get("/provider/availability", {"provider_id": provider})
+        timeslots = [
+            self.model.timeslot_shape(pk, is_available=not self.model.live_on([pk]))
+            for pk in self.model.of_provider(provider)
+        ]
+        self.shows(answer, {"timeslots": timeslots})
 
     def find(self, which, nth):
         """Of any or one length, with any or one provider."""

@@ -51,8 +51,11 @@ def on_the_wall(moment: datetime, zone: ZoneInfo) -> datetime:
 def with_offset(moment: datetime, zone: ZoneInfo) -> datetime:
     """The same moment at the zone's offset then, in whole minutes: ISO 8601 has no seconds there,
     which clocks once had (Monrovia until 1972: 44 minutes and 30 seconds behind)."""
-    offset = moment.astimezone(zone).utcoffset() or timedelta(0)
-    return moment.astimezone(timezone(offset - offset % MINUTE))
+    try:
+        offset = moment.astimezone(zone).utcoffset() or timedelta(0)
+        return moment.astimezone(timezone(offset - offset % MINUTE))
+    except OverflowError:  # in the first hours of the year 1, which that clock never showed
+        return moment
 
 
 def changes_around(moment: datetime, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:

@@ -25,6 +25,7 @@ class TimeslotRow(NamedTuple):
     last_name: str
     start_time: datetime
     end_time: datetime
+    is_free: bool = True
 
 
 class TimeslotQuerySet(models.QuerySet["Timeslot"]):
@@ -83,7 +84,7 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
             return None
         _, _, _, first_name, last_name, next_lapse, *state = rows[0]
         found = [
-            TimeslotRow._make((row[0], provider_id, first_name, last_name, row[1], row[2]))
+            TimeslotRow(row[0], provider_id, first_name, last_name, row[1], row[2])
             for row in rows[1:]
         ]
         return found, ProviderState(*state), next_lapse
@@ -104,13 +105,8 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
         What is taken is asked for each timeslot on the way: few are read, and among how many
         reservations does not matter. Nor does how many there are of other lengths and providers.
         """
-        free = """timeslot.start_time >= %s AND timeslot.start_time < %s
-               AND NOT EXISTS (
-                    SELECT 1 FROM scheduling_reservation reservation
-                     WHERE reservation.provider_id = timeslot.provider_id
-                       AND reservation.timeslot_id = timeslot.id
-                       AND reservation.status IN ('held', 'confirmed')
-                       AND (reservation.status = 'confirmed' OR reservation.expires_at >= %s))"""
+        free = f"""timeslot.start_time >= %s AND timeslot.start_time < %s
+               AND NOT EXISTS ({_LIVE_ON_IT})"""
         if goes_on_at is not None:
             start_from = max(start_from, goes_on_at[0])
         params: list[Any] = [start_from, start_before, now]
@@ -138,7 +134,44 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
              ORDER BY timeslot.start_time, timeslot.id
              LIMIT %s
             """  # noqa: S608  no text from outside
-        return [TimeslotRow._make(row) for row in fetch(sql, [*params, limit], moments=(4, 5))]
+        return [TimeslotRow(*row) for row in fetch(sql, [*params, limit], moments=(4, 5))]
+
+    def of_provider(
+        self,
+        *,
+        provider_id: int,
+        start_from: datetime,
+        start_before: datetime,
+        limit: int,
+        now: datetime,
+    ) -> list[TimeslotRow] | None:
+        """The provider's timeslots that start in [start_from, start_before), oldest first, each
+        free or not. None when there is no such provider.
+
+        What is taken is asked for each of the page, whatever the planner expects: of a NOT EXISTS,
+        PostgreSQL reads everybody's reservations once a page is long.
+        """
+        sql = f"""
+            SELECT timeslot.id, provider.id, first_name, last_name, start_time, end_time,
+                   ({_LIVE_ON_IT}) IS NULL
+              FROM scheduling_provider provider
+              LEFT JOIN (
+                    SELECT * FROM scheduling_timeslot
+                     WHERE provider_id = %s AND start_time >= %s AND start_time < %s
+                     ORDER BY start_time
+                     LIMIT %s) AS timeslot ON TRUE
+             WHERE provider.id = %s
+             ORDER BY start_time
+            """  # noqa: S608  no text from outside
+        params = [now, provider_id, start_from, start_before, limit, provider_id]
+        rows = fetch(sql, params, moments=(4, 5))
+        if not rows:
+            return None
+        return [
+            TimeslotRow._make((*row, bool(is_free)))
+            for *row, is_free in rows
+            if row[0] is not None  # the provider alone, who has none
+        ]
 
     def first_beyond(self, most: int, *, start_from: datetime) -> datetime | None:
         """When the first timeslot starts that is one too many, of all that start from then on."""
@@ -257,6 +290,13 @@ _PIECES_ON_SQLITE = """series (piece, closes, slot) AS (
             pieces (start_time, end_time) AS (
                 SELECT datetime(piece, 'unixepoch'), datetime(piece + slot, 'unixepoch') FROM series
             )"""
+# One or none. By the provider too: the index of live reservations is led by it.
+_LIVE_ON_IT = """
+                    SELECT 1 FROM scheduling_reservation reservation
+                     WHERE reservation.provider_id = timeslot.provider_id
+                       AND reservation.timeslot_id = timeslot.id
+                       AND reservation.status IN ('held', 'confirmed')
+                       AND (reservation.status = 'confirmed' OR reservation.expires_at >= %s)"""
 # As the index has it (migration 0013).
 _LENGTH = {
     "postgresql": "(timeslot.end_time - timeslot.start_time)",

@@ -9,6 +9,7 @@ from scheduling.serializers import (
     ProviderReservationQuery,
     ProviderReservationsQuery,
     ProvidersQuery,
+    ProviderTimeslotsQuery,
     RangesInput,
     RecurringInput,
     WeeklyInput,
@@ -35,6 +36,23 @@ from .answers import (
 from .operation import UNCANCELLABLE, operation
 
 create = parties.create(Party.PROVIDER)
+
+timeslots = operation(
+    "listTimeslotsOfProvider",
+    "A provider's own timeslots, free or not, by start.",
+    method="GET",
+    description=(
+        "All of them, past ones too, with `is_available` where one is free; how soon it starts "
+        "does not matter, so not every free one is bookable. Those that start from `from` on and "
+        "before `to`."
+    ),
+    tag="provider",
+    query=ProviderTimeslotsQuery,
+    answer=inline_serializer("Timeslots", {"timeslots": Timeslot(many=True)}),
+    example={"timeslots": [TIMESLOT | {"is_available": False}]},
+    refusals=(errors.ProviderNotFound,),
+    is_paged=True,
+)
 
 publish = operation(
     "publishAvailability",

@@ -9,6 +9,7 @@ from scheduling import (
     calendars,
     expiry,
     idempotency,
+    listings,
     openapi,
     people,
     permissions,
@@ -22,6 +23,7 @@ from scheduling.serializers import (
     ProviderReservationQuery,
     ProviderReservationsQuery,
     ProvidersQuery,
+    ProviderTimeslotsQuery,
     WithdrawInput,
     availability_form,
 )
@@ -43,12 +45,16 @@ def create_provider(request: Request) -> Response:
     return Response(provider_shape(provider), status=201)
 
 
+@openapi.provider.timeslots
 @openapi.provider.publish
 @openapi.provider.withdraw
-@endpoint(["POST", "DELETE"])
+@endpoint(["GET", "HEAD", "POST", "DELETE"])
 @idempotency.once
+@recent.from_replica
 def provider_availability(request: Request) -> Response:
-    return _publish(request) if request.method == "POST" else _withdraw(request)
+    if request.method == "POST":
+        return _publish(request)
+    return _withdraw(request) if request.method == "DELETE" else _timeslots(request)
 
 
 @openapi.provider.profile
@@ -121,6 +127,14 @@ def expire(request: Request) -> Response:
     return Response({"Expired reservations deleted and corresponding timeslots released": released})
 
 
+def _timeslots(request: Request) -> Response:
+    query = ProviderTimeslotsQuery.read(request.query_params.dict())
+    permissions.require_own(request, provider_id=query["provider_id"])
+    zone = query.pop("time_zone")
+    page = availability.list_timeslots(**query)
+    return answering.page_before(request, *listings.written(page, zone, name="timeslots"))
+
+
 def _publish(request: Request) -> Response:
     form = availability_form(request.data)
     given = form.read(request.data)
@@ -149,7 +163,7 @@ def _withdraw(request: Request) -> Response:
     )
     return Response(
         {
-            "removed timeslots": timeslot_shapes(withdrawn.timeslots, is_available=False),
+            "removed timeslots": timeslot_shapes(withdrawn.timeslots),
             "cancelled reservations": [reservation_shape(one) for one in withdrawn.cancelled],
         }
     )
