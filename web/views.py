@@ -10,19 +10,23 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 from django.views.i18n import JavaScriptCatalog
 
-from scheduling import errors
+from scheduling import errors, policy
 
 MODULES = ("account", "api", "clock", "header", "page", "session", "time")
+OF_PROVIDERS = (
+    *("agenda", "appointment", "arrows", "block", "column", "days", "drag", "fields"),
+    *("publish", "week"),
+)
 
 
 @require_safe
 def book(request: HttpRequest) -> HttpResponse:
-    return _page(request, "web/book.html")
+    return _page(request, "web/book.html", MODULES)
 
 
 @require_safe
 def provide(request: HttpRequest) -> HttpResponse:
-    return _page(request, "web/provide.html")
+    return _page(request, "web/provide.html", MODULES + OF_PROVIDERS)
 
 
 @require_safe
@@ -34,7 +38,7 @@ def text(request: HttpRequest, language: str) -> HttpResponseBase:
         return JavaScriptCatalog.as_view(packages=["web"])(request)
 
 
-def _page(request: HttpRequest, template: str) -> HttpResponse:
+def _page(request: HttpRequest, template: str, modules: tuple[str, ...]) -> HttpResponse:
     language = translation.get_language_from_request(request)
     with translation.override(language):
         response = render(
@@ -42,10 +46,11 @@ def _page(request: HttpRequest, template: str) -> HttpResponse:
             template,
             {
                 "settings": settings,
+                "notice_seconds": policy.notice_seconds(),
                 "language": language,
                 "direction": "rtl" if translation.get_language_bidi() else "ltr",
                 "languages": settings.LANGUAGES,
-                "modules": [static(f"web/{name}.js") for name in MODULES],
+                "modules": [static(f"web/{name}.js") for name in modules],
             },
         )
     response["Cache-Control"] = "no-cache"

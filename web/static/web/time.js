@@ -37,10 +37,11 @@ export const longDay = (moment, zone) =>
 
 export const clockTime = (moment, zone) => inWords(moment, zone, { timeStyle: "short" });
 
+export const rangeInWords = (start, end, zone, options) =>
+  formatter(locale, { timeZone: zone, ...options }).formatRange(start, end);
+
 /** "10:00 – 10:15", as the page's language writes it. */
-export function clockRange(start, end, zone) {
-  return formatter(locale, { timeZone: zone, timeStyle: "short" }).formatRange(start, end);
-}
+export const clockRange = (start, end, zone) => rangeInWords(start, end, zone, { timeStyle: "short" });
 
 /** How far a zone is ahead of UTC at a moment: "UTC+1". */
 export function offsetInWords(zone, moment) {
