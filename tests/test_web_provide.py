@@ -213,6 +213,45 @@ def test_a_tap_on_a_free_hour_publishes_it(site, visitor, provider):
     expect(page.get_by_role("dialog").get_by_label("To")).to_have_value("10:30")
 
 
+def test_weekly_hours_publish(site, page, provider):
+    site.ask("PUT", "/provider/profile", {"provider_id": provider, "time_zone": "Europe/Berlin"})
+    first = days_ahead(7)
+    first += timedelta(days=-first.weekday())
+    page.goto("/provide#/hours")
+    page.get_by_label("Monday", exact=True).fill("9-10, 13:00 \N{EN DASH} 14")
+    page.get_by_role("button", name="Copy Monday").click()
+    expect(page.get_by_label("Friday", exact=True)).to_have_value("9-10, 13:00 \N{EN DASH} 14")
+    expect(page.get_by_label("Saturday", exact=True)).to_have_value("")
+    page.get_by_label("From").fill(f"{first:%Y-%m-%d}")
+    page.get_by_label("Until").fill(f"{first + timedelta(days=6):%Y-%m-%d}")
+    page.get_by_label("Except on").fill(f"{first + timedelta(days=1):%Y-%m-%d}")
+    page.get_by_role("button", name="Leave out").click()
+    page.get_by_label("Minutes").fill("60")
+    assert violations(page) == []
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="8 appointments")).to_have_count(2)
+    local = [
+        datetime.fromisoformat(one["start_time"]).astimezone(BERLIN)
+        for one in timeslots(site, provider)
+    ]
+    assert {one.hour for one in local} == {9, 13}
+    assert sorted({one.weekday() for one in local}) == [0, 2, 3, 4]
+    page.get_by_role("link", name="See the first week").click()
+    expect(page.locator(".slot")).to_have_count(8)
+
+
+def test_hours_that_cannot_be_read_are_said_at_their_day(page):
+    page.goto("/provide#/hours")
+    page.get_by_label("Monday", exact=True).fill("9-12")
+    page.get_by_label("Wednesday", exact=True).fill("in the morning")
+    page.get_by_role("button", name="Publish", exact=True).click()
+    wrong = page.get_by_label("Wednesday", exact=True)
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    expect(wrong).to_be_focused()
+    expect(page.get_by_label("Monday", exact=True)).not_to_have_attribute("aria-invalid", "true")
+    assert violations(page) == []
+
+
 def test_blocking_time_off_shows_first_whom_it_cancels(site, page, provider):
     start = days_ahead(10)
     slots = site.publish(provider, start, start + minutes(120))
@@ -483,7 +522,7 @@ def test_nothing_stands_out_at_the_side(site, visitor, provider, width):
     slots = site.publish(provider, start, start + minutes(480))
     book(site, slots[0], "Bartholomew-Maximilian Featherstonehaugh-Cholmondeley")
     page = acting(visitor(site, viewport={"width": width, "height": 700}), provider)
-    for address in (f"week/{start:%Y-%m-%d}",):
+    for address in (f"week/{start:%Y-%m-%d}", "hours"):
         page.goto(f"/provide#/{address}")
         expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width

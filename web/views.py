@@ -15,7 +15,7 @@ from scheduling import errors, policy
 MODULES = ("account", "api", "clock", "header", "page", "session", "time")
 OF_PROVIDERS = (
     *("agenda", "appointment", "arrows", "block", "column", "days", "drag", "fields"),
-    *("publish", "week"),
+    *("hours", "publish", "week"),
 )
 
 

@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { isDate } from "./days.js";
 import { prepare } from "./header.js";
+import { hours } from "./hours.js";
 import {
   action,
   busy,
@@ -26,7 +27,7 @@ import { week } from "./week.js";
 
 const FRESH = 30_000;
 const MOST_FOUND = 10;
-const VIEWS = { week };
+const VIEWS = { week, hours };
 // What says that this browser acts for nobody any more.
 const NOBODY = ["not_authenticated", "token_invalid", "token_expired", "provider_not_found"];
 
