@@ -484,6 +484,34 @@ def test_the_hour_that_is_left_out_breaks_nothing(site, page, provider):
     assert tops == [60, 180]
 
 
+def test_the_day_list_puts_free_times_together(site, page, provider):
+    start = days_ahead(15)
+    slots = site.publish(provider, start, start + minutes(150))
+    book(site, slots[6])
+    page.goto(f"/provide#/day/{start:%Y-%m-%d}")
+    rows = page.get_by_role("row")
+    expect(rows).to_have_count(4)
+    expect(rows.nth(1)).to_have_text(re.compile("9:00.+10:30.*free, 6 times"))
+    expect(rows.nth(2)).to_have_text(re.compile("10:30.+10:45.*Emmy Noether.*booked"))
+    expect(rows.nth(3)).to_have_text(re.compile("10:45.+11:30.*free, 3 times"))
+    assert violations(page) == []
+    page.get_by_role("link", name="Next day").click()
+    expect(page.get_by_text("Nothing is published on this day.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("taken", "rows"), [(0, 1), (1, 2), (48, 96)])
+def test_a_day_prints_on_one_page(site, page, provider, taken, rows):
+    start = days_ahead(16, hour=0)
+    slots = site.publish(provider, start, start + timedelta(days=1))
+    client = site.client("Bartholomew-Maximilian", "Featherstonehaugh-Cholmondeley")
+    for slot in slots[: taken * 2 : 2]:
+        site.reserve(client, slot["timeslot_id"])
+    page.goto(f"/provide#/day/{start:%Y-%m-%d}")
+    expect(page.locator("tbody tr")).to_have_count(rows)
+    pdf = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1
+
+
 def test_the_clock_of_the_provider_is_changed(site, page, provider):
     start = days_ahead(17)
     site.publish(provider, start, start + minutes(15))
@@ -522,7 +550,7 @@ def test_nothing_stands_out_at_the_side(site, visitor, provider, width):
     slots = site.publish(provider, start, start + minutes(480))
     book(site, slots[0], "Bartholomew-Maximilian Featherstonehaugh-Cholmondeley")
     page = acting(visitor(site, viewport={"width": width, "height": 700}), provider)
-    for address in (f"week/{start:%Y-%m-%d}", "hours"):
+    for address in (f"week/{start:%Y-%m-%d}", f"day/{start:%Y-%m-%d}", "hours"):
         page.goto(f"/provide#/{address}")
         expect(page.locator("#view")).not_to_have_attribute("aria-busy", "true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width

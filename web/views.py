@@ -14,7 +14,7 @@ from scheduling import errors, policy
 
 MODULES = ("account", "api", "clock", "header", "page", "session", "time")
 OF_PROVIDERS = (
-    *("agenda", "appointment", "arrows", "block", "column", "days", "drag", "fields"),
+    *("agenda", "appointment", "arrows", "block", "column", "day", "days", "drag", "fields"),
     *("hours", "publish", "week"),
 )
 

@@ -3,6 +3,7 @@
 import { whoAreYou } from "./account.js";
 import * as api from "./api.js";
 import * as clock from "./clock.js";
+import { dayList } from "./day.js";
 import { isDate } from "./days.js";
 import { prepare } from "./header.js";
 import { hours } from "./hours.js";
@@ -27,7 +28,7 @@ import { week } from "./week.js";
 
 const FRESH = 30_000;
 const MOST_FOUND = 10;
-const VIEWS = { week, hours };
+const VIEWS = { week, day: dayList, hours };
 // What says that this browser acts for nobody any more.
 const NOBODY = ["not_authenticated", "token_invalid", "token_expired", "provider_not_found"];
 
