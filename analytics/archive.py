@@ -103,7 +103,10 @@ def _old_reservations(cutoff: datetime) -> QuerySet[Reservation]:
 def _free_timeslots(cutoff: datetime) -> QuerySet[Timeslot]:
     """Those whose reservations have left: with one that is held or confirmed, a timeslot stays."""
     unfinished = Reservation.objects.unfinished().filter(
-        provider_id=OuterRef("provider_id"), timeslot_id=OuterRef("pk")
+        provider_id=OuterRef("provider_id"),
+        # By the start too, or all of the provider's would be read for each.
+        start_time=OuterRef("start_time"),
+        timeslot_id=OuterRef("pk"),
     )
     return Timeslot.objects.filter(~Exists(unfinished), start_time__lt=cutoff, end_time__lt=cutoff)
 

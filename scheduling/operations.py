@@ -22,7 +22,7 @@ from .models import (
     WebhookAttempt,
     WebhookDelivery,
 )
-from .models.reservations import TakenOfDay
+from .models.timeslots import UseOfDay
 from .replica import replica
 
 DAY = timedelta(days=1)
@@ -83,7 +83,7 @@ def signs() -> list[Sign]:
     """Everything of which can be seen from here whether it is well."""
     now = timezone.now()
     found = [_sweep(), *_events(), _webhooks(now), _messages(now)]
-    if settings.BROKER_URL:
+    if settings.BROKER_URL and settings.SERVICE != "provider":  # which makes no holds
         found.append(_deadlines())
     if settings.REDIS_URL:
         found.append(_redis())
@@ -102,28 +102,26 @@ def overview() -> Overview:
     end = today + DAYS_AHEAD * DAY
     first_too_many = Timeslot.objects.first_beyond(MOST_TIMESLOTS, start_from=today)
     before = end if first_too_many is None else min(first_too_many, end)
-    published = Timeslot.objects.seconds_by_day(today, before)
-    taken = Reservation.objects.taken_by_day(start_from=today, start_before=before, now=now)
+    use = Timeslot.objects.use_by_day(start_from=today, start_before=before, now=now)
     first = (today - policy.EPOCH) // DAY
     return Overview(
         counts={kind: events[kind] for kind in COUNTED},
         counted_since=events["first"] if are_cut else None,
-        appointments=taken[first].appointments if first in taken else 0,
+        appointments=use.get(first, UseOfDay()).appointments,
         lapsing=[
             Lapsing(hold, _in_words(hold.expires_at - now))
             for hold in lapsing.select_related("provider", "client")[:MOST_LISTED]
         ],
         days=[
-            _day(today.date() + nth * DAY, published.get(first + nth, 0), taken.get(first + nth))
+            _day(today.date() + nth * DAY, use.get(first + nth, UseOfDay()))
             for nth in range(DAYS_AHEAD)
         ],
         days_before=before if before < end else None,
     )
 
 
-def _day(day: date, published: int, taken: TakenOfDay | None) -> Day:
-    held, confirmed = (taken.held, taken.confirmed) if taken else (0, 0)
-    return Day(day, published / 3600, held / 3600, confirmed / 3600)
+def _day(day: date, use: UseOfDay) -> Day:
+    return Day(day, use.published / 3600, use.held / 3600, use.confirmed / 3600)
 
 
 def _sweep() -> Sign:
@@ -163,8 +161,9 @@ def _webhooks(now: datetime) -> Sign:
     made, in_vain = attempts["made"], attempts["made"] - attempts["delivered"]
     return Sign(
         "Webhooks",
-        f"{_up_to(pending)} pending; given up within the hour: {_up_to(failed)}; of {made} "
-        f"attempts in 15 min, {in_vain} failed",
+        f"{_up_to(pending)} pending; given up within the hour: {_failed(failed)}; "
+        f"of {'the last ' if made == MOST_ATTEMPTS else ''}{made} attempts in 15 min, "
+        f"{in_vain} failed",
         in_vain <= SHARE_OF_ATTEMPTS * made,
         "One receiver, or all? /webhooks/deliveries says why. All: this machine's way out, DNS, "
         "the clock.",
@@ -177,15 +176,15 @@ def _messages(now: datetime) -> Sign:
     late = Notification.objects.count_waiting(until=until, now=now, most=MOST_WAITING)
     failed = Notification.objects.count_failed(now - FAILED_WITHIN, most=MOST_WAITING)
     waiting = now - (late["untried"] or now)
-    finding = f"{_up_to(late['waiting'])} waiting; given up within the hour: {_up_to(failed)}"
+    finding = f"{_up_to(late['waiting'])} waiting; given up within the hour: {_failed(failed)}"
     if waiting:
         finding += f"; the oldest not tried has been waiting for {_in_words(waiting)}"
     return Sign(
         "Messages to people",
         finding,
-        not failed and waiting <= LATE_MESSAGE,
+        not failed["failed"] and waiting <= LATE_MESSAGE,
         "The log of the worker; EMAIL_URL, the mail server's own log.",
-        "ReservationsMessagesFail",
+        "ReservationsMessagesFail" if failed["failed"] else "",
     )
 
 
@@ -229,6 +228,10 @@ def _gauge(name: str) -> int:
 
 def _up_to(count: int) -> str:
     return f"{count} or more" if count == MOST_WAITING else str(count)
+
+
+def _failed(counted: dict[str, int]) -> str:
+    return f"{counted['failed']}{' or more' if counted['seen'] == MOST_WAITING else ''}"
 
 
 def _in_words(span: timedelta) -> str:

@@ -48,6 +48,28 @@ def make_hold(timeslot=None, client=None, age=timedelta(0), status=Reservation.S
     )
 
 
+def confirm_all(timeslots, now):
+    """A confirmed reservation of each, by one client; for tables with many rows."""
+    client = make_client()
+    Reservation.objects.bulk_create(
+        (
+            Reservation(
+                provider_id=one.provider_id,
+                timeslot=one,
+                client=client,
+                start_time=one.start_time,
+                end_time=one.end_time,
+                status=Reservation.Status.CONFIRMED,
+                created_at=now,
+                expires_at=now + timedelta(minutes=30),
+                changed_at=now,
+            )
+            for one in timeslots
+        ),
+        batch_size=5000,
+    )
+
+
 def make_webhook(provider=None, url="https://hook.example/", age=timedelta(0), **fields):
     """Of everybody's events without a provider, and of every kind unless `kinds` says less."""
     values = {"kinds": ReservationEvent.Kind.values, "secret": outbound.new_secret()} | fields

@@ -428,9 +428,9 @@ def test_it_costs_the_same_statements_however_many_rows(admin_client, clock):
         with CaptureQueriesContext(connection) as statements:
             look(admin_client)
         asked.append([one["sql"] for one in statements])
-    assert len(asked[0]) == len(asked[1]) == 16
+    assert len(asked[0]) == len(asked[1]) == 15
     ours = [sql for sql in asked[1] if "scheduling_" in sql]
-    assert len(ours) == 13
+    assert len(ours) == 12
     assert all(sql.lstrip().startswith(("SELECT", "WITH")) for sql in asked[1])
 
 

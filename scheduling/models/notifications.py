@@ -44,12 +44,12 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
             waiting=Count("pk"), untried=Min("due_at", filter=Q(attempts_made=0))
         )
 
-    def count_failed(self, since: datetime, *, most: int) -> int:
-        """Given up since then, among the `most` that were finished last."""
+    def count_failed(self, since: datetime, *, most: int) -> dict[str, int]:
+        """Given up since then, `failed`, among the `most` that were finished last, `seen`."""
         finished = self.exclude(status=Notification.Status.PENDING).filter(finished_at__gte=since)
         is_failed = Q(status=Notification.Status.FAILED)
         last = finished.order_by("-finished_at")[:most]
-        return int(last.aggregate(failed=Count("pk", filter=is_failed))["failed"])
+        return last.aggregate(seen=Count("pk"), failed=Count("pk", filter=is_failed))
 
 
 class Notification(models.Model):

@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models import F, Q
 
 from .people import Client, Provider
-from .sql import fetch, seconds_since_1970
+from .sql import fetch
 from .timeslots import Timeslot
 
 
@@ -25,14 +25,6 @@ class ReservationRow(NamedTuple):
     created_at: datetime
     expires_at: datetime
     changed_at: datetime
-
-
-class TakenOfDay(NamedTuple):
-    """The seconds of a day that are held and confirmed, and how often a confirmed one begins."""
-
-    held: int
-    confirmed: int
-    appointments: int
 
 
 _ROW = ", ".join(("id", *ReservationRow._fields[1:]))
@@ -201,29 +193,6 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         """Held, and not to be confirmed any more after that moment at the latest; soonest first."""
         held = self.filter(status=Reservation.Status.HELD)
         return held.filter(expires_at__gte=now, expires_at__lte=until).order_by("expires_at", "pk")
-
-    def taken_by_day(
-        self, *, start_from: datetime, start_before: datetime, now: datetime
-    ) -> dict[int, TakenOfDay]:
-        """What is live and starts in [start_from, start_before), by days since 1970 in UTC.
-
-        The providers first: the index of live reservations is led by them, and SQLite keeps to the
-        order of a CROSS JOIN.
-        """
-        seconds = seconds_since_1970(connection.vendor)
-        length = f"{seconds('end_time')} - {seconds('start_time')}"
-        sql = f"""
-            SELECT {seconds("start_time")} / 86400 AS day,
-                   SUM(CASE WHEN status = 'held' THEN {length} ELSE 0 END),
-                   SUM(CASE WHEN status = 'confirmed' THEN {length} ELSE 0 END),
-                   COUNT(CASE WHEN status = 'confirmed' THEN 1 END)
-              FROM scheduling_provider provider CROSS JOIN scheduling_reservation reservation
-             WHERE reservation.provider_id = provider.id AND start_time >= %s AND start_time < %s
-               AND status IN ('held', 'confirmed') AND (status = 'confirmed' OR expires_at >= %s)
-             GROUP BY day
-            """  # noqa: S608  no text from outside
-        rows = fetch(sql, [start_from, start_before, now], ())
-        return {day: TakenOfDay(*(int(value) for value in taken)) for day, *taken in rows}
 
     def in_status(self, status: str, now: datetime) -> Self:
         """As callers see it: an overdue hold is expired, whether or not that is written down."""

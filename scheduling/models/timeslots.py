@@ -28,6 +28,16 @@ class TimeslotRow(NamedTuple):
     is_free: bool = True
 
 
+class UseOfDay(NamedTuple):
+    """The seconds of a day that are published, held and confirmed, and how often a confirmed one
+    begins."""
+
+    published: int = 0
+    held: int = 0
+    confirmed: int = 0
+    appointments: int = 0
+
+
 class TimeslotQuerySet(models.QuerySet["Timeslot"]):
     def publish(
         self, provider: Provider, windows: Sequence[Window], *, skip: bool = False
@@ -178,17 +188,31 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
         following = self.filter(start_time__gte=start_from).order_by("start_time", "pk")
         return following.values_list("start_time", flat=True)[most : most + 1].first()
 
-    def seconds_by_day(self, start_from: datetime, start_before: datetime) -> dict[int, int]:
-        """How long all timeslots are that start on a day, by days since 1970 in UTC."""
+    def use_by_day(
+        self, *, start_from: datetime, start_before: datetime, now: datetime
+    ) -> dict[int, UseOfDay]:
+        """What starts in [start_from, start_before), by days since 1970 in UTC.
+
+        What is taken is asked for each timeslot: of a join, PostgreSQL reads the whole history.
+        """
         seconds = seconds_since_1970(connection.vendor)
         sql = f"""
-            SELECT {seconds("start_time")} / 86400 AS day,
-                   SUM({seconds("end_time")} - {seconds("start_time")})
-              FROM scheduling_timeslot
-             WHERE start_time >= %s AND start_time < %s
+            WITH used AS MATERIALIZED (
+                SELECT {seconds("start_time")} / 86400 AS day,
+                       {seconds("end_time")} - {seconds("start_time")} AS length,
+                       ({_LIVE_ON_IT}) AS status
+                  FROM scheduling_timeslot timeslot
+                 WHERE start_time >= %s AND start_time < %s
+            )
+            SELECT day, SUM(length),
+                   SUM(CASE WHEN status = 'held' THEN length ELSE 0 END),
+                   SUM(CASE WHEN status = 'confirmed' THEN length ELSE 0 END),
+                   COUNT(CASE WHEN status = 'confirmed' THEN 1 END)
+              FROM used
              GROUP BY day
             """  # noqa: S608  no text from outside
-        return {day: int(length) for day, length in fetch(sql, [start_from, start_before], ())}
+        rows = fetch(sql, [now, start_from, start_before], ())
+        return {day: UseOfDay(*(int(value) for value in used)) for day, *used in rows}
 
     def overlapping(self, provider_id: int, start_time: datetime, end_time: datetime) -> Self:
         """The provider's timeslots that share a moment with [start_time, end_time), oldest first.
@@ -290,10 +314,12 @@ _PIECES_ON_SQLITE = """series (piece, closes, slot) AS (
             pieces (start_time, end_time) AS (
                 SELECT datetime(piece, 'unixepoch'), datetime(piece + slot, 'unixepoch') FROM series
             )"""
-# One or none. By the provider too: the index of live reservations is led by it.
+# Its status: one or none. By provider and start: the covering index of live reservations is led by
+# them, and by the provider alone all of theirs would be read.
 _LIVE_ON_IT = """
-                    SELECT 1 FROM scheduling_reservation reservation
+                    SELECT reservation.status FROM scheduling_reservation reservation
                      WHERE reservation.provider_id = timeslot.provider_id
+                       AND reservation.start_time = timeslot.start_time
                        AND reservation.timeslot_id = timeslot.id
                        AND reservation.status IN ('held', 'confirmed')
                        AND (reservation.status = 'confirmed' OR reservation.expires_at >= %s)"""

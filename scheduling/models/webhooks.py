@@ -104,14 +104,14 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         """Up to `most`. In the order of an index, to which PostgreSQL keeps then."""
         return self.pending().order_by("webhook", "next_attempt_at", "pk")[:most].count()
 
-    def count_failed(self, since: datetime, *, most: int) -> int:
-        """Given up since then, among the `most` that were finished last."""
+    def count_failed(self, since: datetime, *, most: int) -> dict[str, int]:
+        """Given up since then, `failed`, among the `most` that were finished last, `seen`."""
         finished = self.exclude(status=WebhookDelivery.Status.PENDING).filter(
             finished_at__gte=since
         )
         is_failed = Q(status=WebhookDelivery.Status.FAILED)
         last = finished.order_by("-finished_at")[:most]
-        return int(last.aggregate(failed=Count("pk", filter=is_failed))["failed"])
+        return last.aggregate(seen=Count("pk"), failed=Count("pk", filter=is_failed))
 
     def next_of(self, webhook: Webhook, *, beside: Collection[int], now: datetime) -> Self:
         """What can be sent to it beside what is being sent, longest due first.

@@ -48,7 +48,7 @@ timeslots = operation(
     ),
     tag="provider",
     query=ProviderTimeslotsQuery,
-    answer=inline_serializer("Timeslots", {"timeslots": Timeslot(many=True)}),
+    answer=inline_serializer("TimeslotsAnswer", {"timeslots": Timeslot(many=True)}),
     example={"timeslots": [TIMESLOT | {"is_available": False}]},
     refusals=(errors.ProviderNotFound,),
     is_paged=True,
