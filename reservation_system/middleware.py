@@ -16,6 +16,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost, MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from rest_framework.exceptions import APIException, MethodNotAllowed
 
 from scheduling import errors, metrics
@@ -240,6 +241,19 @@ def _behind_all_middleware(get_response: Any) -> GetResponse:
     while further := getattr(getattr(get_response, "__wrapped__", None), "get_response", None):
         get_response = further
     return get_response  # type: ignore[no-any-return]
+
+
+class Compression(GZipMiddleware):
+    """Pages and static files leave compressed.
+
+    That makes their tags weak, which WhiteNoise compares as they are written; and a range of what
+    is compressed is none of the file, so the whole is answered, as it may be (RFC 9110, 14.2).
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        request.META.pop("HTTP_RANGE", None)
+        if tag := request.META.get("HTTP_IF_NONE_MATCH"):
+            request.META["HTTP_IF_NONE_MATCH"] = tag.removeprefix("W/")
 
 
 class _OnAdminPages:

@@ -319,7 +319,7 @@ MIDDLEWARE = [
     "scheduling.throttling.RateLimitFields",
     # What is asked most goes from here straight to its view.
     "reservation_system.middleware.BookingLane",
-    "django.middleware.gzip.GZipMiddleware",
+    "reservation_system.middleware.Compression",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     # People with a browser session are found on the admin pages only.

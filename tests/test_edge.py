@@ -1,5 +1,7 @@
 """At the edge: who is believed about the caller, TLS, other origins, and what protects browsers."""
 
+import contextlib
+import gzip
 import os
 import re
 import secrets
@@ -464,3 +466,61 @@ def test_the_schema_needs_no_cache_and_is_made_once(api, settings):
         assert answer.status_code == 200
         assert answer["Content-Type"] == "application/vnd.oai.openapi+json"
     assert schema._rendered.cache_info().misses == 1
+
+
+# --- Compression ---------------------------------------------------------------------------------
+
+
+def body(answer):
+    with contextlib.closing(answer):
+        return b"".join(answer) if answer.streaming else answer.content
+
+
+@pytest.mark.parametrize("path", ["/", "/static/web/page.css", "/web/text/de.js"])
+def test_pages_and_files_leave_compressed_for_who_reads_that(api, path):
+    plain = api.get(path)
+    packed = api.get(path, HTTP_ACCEPT_ENCODING="gzip")
+    assert packed["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed["Vary"]
+    assert gzip.decompress(body(packed)) == body(plain)
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_file_that_has_not_changed_is_not_sent_again(api, encoding):
+    path = "/static/web/page.css"
+    first = api.get(path, HTTP_ACCEPT_ENCODING=encoding)
+    first.close()
+    assert first["Cache-Control"].startswith("max-age=0")
+    again = api.get(path, HTTP_ACCEPT_ENCODING=encoding, HTTP_IF_NONE_MATCH=first["ETag"])
+    assert (again.status_code, body(again)) == (304, b"")
+    other = api.get(path, HTTP_ACCEPT_ENCODING=encoding, HTTP_IF_NONE_MATCH='"another"')
+    assert other.status_code == 200
+    other.close()
+
+
+def test_who_asks_for_a_piece_of_a_file_gets_all_of_it(api):
+    path = "/static/web/page.css"
+    answer = api.get(path, HTTP_RANGE="bytes=0-99", HTTP_ACCEPT_ENCODING="gzip")
+    assert answer.status_code == 200
+    assert gzip.decompress(body(answer)) == body(api.get(path))
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        ("", "de-AT,en;q=0.5", "de"),
+        ("en", "de", "en"),
+        ("DE", "en", "de"),
+        ("De-AT", "en", "de"),
+        ("../x", "fr,*;q=0", "en"),
+        ("\x00", ";;q=é", "en"),
+    ],
+)
+def test_pages_are_in_a_language_there_is(api, cookie, accepted, language):
+    api.cookies["django_language"] = cookie
+    answer = api.get("/", HTTP_ACCEPT_LANGUAGE=accepted)
+    html = answer.content.decode()
+    assert f'<html lang="{language}" dir="ltr"' in html
+    assert {"Accept-Language", "Cookie"} <= {one.strip() for one in answer["Vary"].split(",")}
+    assert api.get(f"/web/text/{language}.js").status_code == 200
+    assert api.get("/web/text/xx.js").json()["code"] == "not_found"

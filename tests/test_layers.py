@@ -33,7 +33,7 @@ LAYERS = [
 # The one row whose modules may know each other: they are all shapes.
 COURIERS, SHAPES, QUEUES, VERBS = LAYERS[3:7]
 PACKAGE = ROOT / "scheduling"
-PACKAGES = [ROOT / name for name in ("scheduling", "analytics", "reservation_system")]
+PACKAGES = [ROOT / name for name in ("scheduling", "analytics", "reservation_system", "web")]
 
 
 def module_of(path):
