@@ -24,8 +24,8 @@ test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST
 	$(BIN)/python -m pytest --database postgresql -m services
 	$(BIN)/python -m pytest --database pgbouncer --reuse-db $(patsubst %,tests/test_%.py,reserve confirm list_bookable publish expire)
 
-test-browser: .venv/dev node_modules/.installed ## the pages for people, in Debian's Chromium (apt-get install chromium); pictures in .ci/screenshots
-	$(BIN)/python -m pytest --database sqlite -m browser
+test-browser: .venv/dev node_modules/.installed ## the pages for people, in Debian's Chromium (apt-get install chromium-headless-shell); pictures in .ci/screenshots
+	$(BIN)/python -m pytest --database sqlite -m browser $(wildcard tests/test_web_*.py)
 
 drills: .venv/dev ## what docs/operations.md says of upgrades, backups and secrets, done to a service in use
 	$(BIN)/python -m pytest -n0 -s --database postgresql tests/test_operations.py
@@ -81,7 +81,7 @@ cluster-down: .venv/dev ## end it, and nothing else
 chaos: .venv/dev ## break a cluster in every way, and count what that costs, into docs/operations.md (as root)
 	@exec $(BIN)/python -m cluster chaos --write
 
-chaos-smoke: .venv/dev ## the same in four minutes; fails on any loss, and on what takes too long
+chaos-smoke: .venv/dev ## the same in three minutes; fails on any loss, and on what takes too long
 	@exec $(BIN)/python -m cluster chaos --smoke
 
 lint: .venv/dev ## formatting, lint, types, spelling, the Dockerfile, missing migrations, the schema, known vulnerabilities

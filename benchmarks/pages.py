@@ -41,7 +41,7 @@ def pages_table(database: Database, folder: Path, rows: Rows, scale: float) -> s
     lines = []
     with Server(folder, AS_SERVED) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=[*QUIETLY]
+            executable_path=shutil.which("chromium-headless-shell"), args=[*QUIETLY]
         )
         for name, address in views.items():
             visits = [_visit(browser, f"{server.base_url}{address}") for _ in range(VISITS)]

@@ -282,8 +282,6 @@ def restarted(scene: Scene) -> None:
 
 SMOKE = [
     Fault("an instance killed", ELSE, killed("client-1"), crowd=8),
-    Fault("Redis killed", ELSE, killed("redis")),
-    Fault("RabbitMQ killed", ELSE, killed("rabbitmq")),
     Fault("PgBouncer killed", ELSE, killed("pgbouncer")),
     Fault("every instance restarted in turn", 0, restarted, may_fail=False, crowd=8),
     Fault("the primary lost", DATABASE, primary_lost),
@@ -291,6 +289,8 @@ SMOKE = [
 FULL = [
     *SMOKE[:1],
     Fault("the worker killed", ELSE, killed("worker")),
+    Fault("Redis killed", ELSE, killed("redis")),
+    Fault("RabbitMQ killed", ELSE, killed("rabbitmq")),
     *SMOKE[1:],
     Fault("the synchronous standby killed", DATABASE, replica_killed),
     Fault("the leader of etcd killed", DATABASE, etcd_leader_killed),

@@ -65,17 +65,32 @@ class Site(Server):
 @pytest.fixture(scope="session")
 def chromium():
     with sync_playwright() as playwright:
-        program = shutil.which("chromium")
-        assert program, "Chromium is needed: apt-get install chromium"
+        program = shutil.which("chromium-headless-shell")
+        assert program, "apt-get install chromium-headless-shell"
         browser = playwright.chromium.launch(executable_path=program, args=[*QUIETLY])
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     with Site(folder, f"sqlite:///{folder / 'db.sqlite3'}") as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory):
+    """A site where people sign in."""
+    folder = tmp_path_factory.mktemp("private")
+    with Site(
+        folder,
+        f"sqlite:///{folder / 'db.sqlite3'}",
+        AUTHENTICATION="required",
+        SECRET_KEY="a-key-of-the-tests-and-of-nobody-else-at-all",
+        OPEN_PROVIDER_SIGNUP="true",
+        SIGN_UP_RATE="",
+    ) as site:
         yield site
 
 

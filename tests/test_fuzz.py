@@ -19,7 +19,7 @@ CONFIGURATION = """
 hooks = "tests.test_fuzz"
 
 [generation]
-max-examples = 60
+max-examples = 30
 
 [checks]
 negative_data_rejection.expected-statuses = ["400", "415"]
@@ -63,7 +63,7 @@ checks.ensure_resource_availability.enabled = false
 
 [[operations]]  # each may hash a password, which takes a quarter of a second
 include-operation-id = ["createProvider", "createClient", "signIn"]
-generation.max-examples = 40
+generation.max-examples = 15
 """
 
 # Whoever asks too often is told nothing but that.

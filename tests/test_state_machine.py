@@ -477,7 +477,7 @@ def test_the_service_does_what_the_model_says(settings):
     run_state_machine_as_test(
         Service,
         settings=hypothesis_settings(
-            max_examples=80,
+            max_examples=50,
             stateful_step_count=40,
             deadline=None,
             # The same plays every time: a failure in CI is a failure on every machine.

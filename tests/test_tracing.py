@@ -16,6 +16,8 @@ from .concurrency import wait_until
 from .receiver import Receiver
 from .server import ROOT, Server, Worker
 
+pytestmark = pytest.mark.once
+
 NAMES = {"first_name": "Zaphodina", "last_name": "Beeblebroxova"}
 EMAIL = "zaphodina@example.org"
 PASSWORD = "hunter2-correct-horse"
@@ -109,7 +111,6 @@ def test_a_reserve_is_a_span_with_its_route_and_its_statements(
     assert {name for name, _ in sent(collector)} == {"reservation-service"}
 
 
-@pytest.mark.once
 def test_the_standard_variables_name_the_service(collector, empty_database_url, tmp_path):
     names = {"OTEL_SERVICE_NAME": "practice"}
     with Server(tmp_path, empty_database_url, **asking(collector, **names)):
@@ -251,7 +252,6 @@ print(status, sorted(name for name in ours if name.startswith(wanted)))
     )
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("more", [{}, ENDPOINT | {"OTEL_SDK_DISABLED": "true"}])
 def test_unasked_nothing_of_it_is_imported(more):
     ran = answered(**more)
