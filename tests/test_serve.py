@@ -30,7 +30,7 @@ def serves_the_fixture(server):
         f"{server.base_url}/client/getProviderAvailability", {"provider_id": 2}, timeout=5
     )
     assert (answer.status_code, answer.json()) == (200, {"available timeslots": []})
-    first, _, _, *lines = server.log.read_text().splitlines()
+    first, _, _, _, *lines = server.log.read_text().splitlines()
     assert f"Serving on {server.base_url}" in first
     # Nothing else but the log, an object a line.
     assert {"request"} == {json.loads(line)["message"] for line in lines}

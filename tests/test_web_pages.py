@@ -47,16 +47,26 @@ VIEWS = {
     "book-move": ("/#/move/{confirmed}", "Choose another time"),
     "book-appointments": ("/#/appointments", "My appointments"),
     "book-nothing": ("/#/nothing", "There is nothing here"),
+    "provide-week": ("/provide#/week/{day}", re.compile("Calendar of Ada")),
+    "provide-day": ("/provide#/day/{day}", "List of the day"),
+    "provide-hours": ("/provide#/hours", "Weekly hours"),
 }
 DIALOGS = {
     "book-reserve": ("book-times", ".times button"),
     "book-cancel": ("book-hold", "button.danger"),
+    "provide-publish": ("provide-week", "button:text('Publish hours')"),
+    "provide-block": ("provide-week", "button:text('Block time off')"),
+    "provide-slot": ("provide-week", ".slot.booked button"),
 }
 
 
 def remember(page, practice):
     """Who this browser acts for, as it keeps it."""
-    provider = {"provider_id": practice["provider"], "first_name": "Ada", "last_name": "L."}
+    provider = {
+        "provider_id": practice["provider"],
+        "first_name": "Ada",
+        "last_name": "Lovelace-Byron",
+    }
     kept = json.dumps({"client": practice["client"], "provider": provider})
     page.add_init_script(
         f"origin === 'null' || localStorage.setItem('reservations.session', {json.dumps(kept)})"
@@ -150,6 +160,20 @@ def test_the_first_load_is_small_and_comes_from_here_alone(site, visitor, addres
     # The icon stands in the tab and on the page.
     once = [url for url in asked if not url.endswith("icon.svg")]
     assert len(set(once)) == len(once)
+
+
+@pytest.mark.parametrize("page", ["book", "provide"])
+def test_a_page_names_every_module_that_it_needs(client, page):
+    """Or else the browser finds them one after the other."""
+    found, asked = set(), {page}
+    while asked - found:
+        found |= (name := asked - found)
+        for path in [WEB / "static" / "web" / f"{one}.js" for one in name]:
+            asked |= set(re.findall(r'from "\./(\w+)\.js"', path.read_text()))
+    html = client.get("/" if page == "book" else "/provide").content.decode()
+    named = re.findall(r'modulepreload" href="/static/web/(\w+)\.js', html)
+    assert set(named) == found - {page}
+    assert len(named) == len(set(named))
 
 
 @pytest.mark.parametrize("address", ["/", "/provide"])

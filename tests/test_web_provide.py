@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PASSWORD, Site, days_ahead, minutes, violations
+from .browser import PASSWORD, days_ahead, minutes, violations
 from .watch import MARK_OF_PASSWORDS
 
 pytestmark = pytest.mark.browser
@@ -229,7 +229,7 @@ def test_weekly_hours_publish(site, page, provider):
     page.get_by_label("Minutes").fill("60")
     assert violations(page) == []
     page.get_by_role("button", name="Publish", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="8 appointments")).to_have_count(2)
+    expect(page.get_by_role("status").filter(has_text="8 appointments")).to_have_count(1)
     local = [
         datetime.fromisoformat(one["start_time"]).astimezone(BERLIN)
         for one in timeslots(site, provider)
@@ -262,7 +262,7 @@ def test_blocking_time_off_shows_first_whom_it_cancels(site, page, provider):
     drag(page, start, 9, 10.5)
     dialog = page.get_by_role("dialog", name="Block time off")
     dialog.get_by_role("button", name="Show what it takes").click()
-    expect(dialog.get_by_role("status")).to_have_text(
+    expect(dialog.locator(".said")).to_have_text(
         "4 free times would go. 2 appointments would be cancelled:"
     )
     victims = dialog.get_by_role("listitem")
@@ -295,7 +295,7 @@ def test_nobody_is_cancelled_who_was_not_shown(site, page, provider):
     late = book(site, slots[3], "Lise Meitner")
     dialog.get_by_role("button", name="Block off and cancel 1 appointment").click()
     expect(dialog.get_by_role("listitem")).to_contain_text(["Lise Meitner"])
-    expect(dialog.get_by_role("status")).to_contain_text("This has changed meanwhile")
+    expect(dialog.locator(".said")).to_contain_text("This has changed meanwhile")
     by_id = {
         one["reservation_id"]: one["status"]
         for one in site.ask("GET", f"/provider/reservations?provider_id={provider}")["reservations"]
@@ -304,6 +304,56 @@ def test_nobody_is_cancelled_who_was_not_shown(site, page, provider):
     dialog.get_by_role("button", name="Block off and cancel 1 appointment").click()
     expect(dialog).to_be_hidden()
     assert timeslots(site, provider) == []
+
+
+def test_what_is_over_is_not_blocked_off(site, page, provider):
+    """Whoever has been there is not cancelled for it."""
+    yesterday = days_ahead(-1)
+    site.publish(provider, yesterday, yesterday + minutes(60))
+    open_week(page, yesterday)
+    page.get_by_label("blocks time off").check()
+    drag(page, yesterday, 9, 10)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Show what it takes").click()
+    expect(dialog.get_by_text("This time is over.")).to_be_visible()
+    assert len(timeslots(site, provider)) == 4
+
+
+def test_what_is_shown_belongs_to_the_time_that_is_asked_for(site, page, provider):
+    """Fields that were changed before the answer came: it is of another time."""
+    start = days_ahead(13)
+    site.publish(provider, start, start + minutes(60))
+    open_week(page, start)
+    page.get_by_role("button", name="Block time off").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("From date").fill(f"{start:%Y-%m-%d}")
+    dialog.get_by_label("To date").fill(f"{start:%Y-%m-%d}")
+    dialog.get_by_label("From time").fill("00:00")
+    dialog.get_by_label("To time").fill("23:00")
+    waiting = []
+    page.route(
+        "**/provider/availability?**",
+        lambda route: route.continue_() if waiting else waiting.append(route),
+    )
+    dialog.get_by_role("button", name="Show what it takes").click()
+    expect(dialog.get_by_role("button", name="Show what it takes")).to_be_disabled()
+    dialog.get_by_label("To time").fill("01:00")
+    waiting[0].continue_()
+    expect(dialog.get_by_role("button", name="Show what it takes")).to_be_enabled()
+    expect(dialog.locator(".said")).to_be_empty()
+    expect(dialog.get_by_role("button", name="Block off")).to_have_count(0)
+
+
+def test_a_date_is_typed_to_its_end(site, page, provider):
+    start = days_ahead(14)
+    site.publish(provider, start, start + minutes(60))
+    page.goto(f"/provide#/day/{days_ahead(5):%Y-%m-%d}")
+    expect(page.get_by_role("heading", name="List of the day")).to_be_visible()
+    page.get_by_label("Date", exact=True).focus()
+    page.keyboard.type(f"{start:%m%d%Y}")  # as Chromium itself has it
+    expect(page.get_by_role("heading", name="List of the day")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("free, 4 times")).to_be_visible()
 
 
 def test_one_timeslot_is_taken_back(site, page, provider):
@@ -516,7 +566,7 @@ def test_the_clock_of_the_provider_is_changed(site, page, provider):
     start = days_ahead(17)
     site.publish(provider, start, start + minutes(15))
     open_week(page, start)
-    page.get_by_label("Times are those of").select_option("Asia/Tokyo")
+    page.get_by_label("Times in").select_option("Asia/Tokyo")
     expect(column(page, start).get_by_role("button")).to_have_accessible_name(
         re.compile(clock("18:00"))
     )
@@ -541,7 +591,7 @@ def test_a_provider_is_found_or_made(site, visitor):
     expect(page.get_by_role("heading", level=1)).to_have_text("Calendar of Mary Somerville")
     # Its clock is still that of UTC.
     page.get_by_role("button", name="Use Europe/Berlin").click()
-    expect(page.get_by_label("Times are those of")).to_have_value("Europe/Berlin")
+    expect(page.get_by_label("Times in")).to_have_value("Europe/Berlin")
 
 
 @pytest.mark.parametrize("width", [320, 768])
@@ -561,21 +611,6 @@ def test_nothing_stands_out_at_the_side(site, visitor, provider, width):
         name = re.compile(f"{start + timedelta(days=-start.weekday()):%A}")
         page.get_by_role("group", name="Day").get_by_role("button", name=name).click()
         expect(column(page, start - timedelta(days=start.weekday()))).to_be_visible()
-
-
-@pytest.fixture(scope="module")
-def private(tmp_path_factory):
-    """A site where people sign in."""
-    folder = tmp_path_factory.mktemp("private")
-    with Site(
-        folder,
-        f"sqlite:///{folder / 'db.sqlite3'}",
-        AUTHENTICATION="required",
-        SECRET_KEY="a-key-of-the-tests-and-of-nobody-else-at-all",
-        OPEN_PROVIDER_SIGNUP="true",
-        SIGN_UP_RATE="",
-    ) as site:
-        yield site
 
 
 def give_name(page, first_name, last_name):

@@ -12,16 +12,18 @@ from django.views.i18n import JavaScriptCatalog
 
 from scheduling import errors, policy
 
-MODULES = ("account", "api", "clock", "header", "page", "session", "time")
+# What a page's script imports, so that browsers need not read one module to learn of the next.
+MODULES = ("account", "api", "clock", "fields", "header", "page", "session", "time")
+OF_CLIENTS = ("appointments", "ics", "month", "reservation", "reserving", "router")
 OF_PROVIDERS = (
-    *("agenda", "appointment", "arrows", "block", "column", "day", "days", "drag", "fields"),
+    *("agenda", "appointment", "arrows", "block", "column", "day", "days", "drag"),
     *("hours", "publish", "week"),
 )
 
 
 @require_safe
 def book(request: HttpRequest) -> HttpResponse:
-    return _page(request, "web/book.html", MODULES)
+    return _page(request, "web/book.html", MODULES + OF_CLIENTS)
 
 
 @require_safe
@@ -35,11 +37,14 @@ def text(request: HttpRequest, language: str) -> HttpResponseBase:
     if language not in dict(settings.LANGUAGES):
         return errors.response(errors.NotFound())
     with translation.override(language):
-        return JavaScriptCatalog.as_view(packages=["web"])(request)
+        response = JavaScriptCatalog.as_view(packages=["web"])(request)
+    response["Cache-Control"] = "no-cache"
+    return response
 
 
 def _page(request: HttpRequest, template: str, modules: tuple[str, ...]) -> HttpResponse:
-    language = translation.get_language_from_request(request)
+    # Lowercase: a cookie may have it as DE.
+    language = translation.get_language_from_request(request).lower()
     with translation.override(language):
         response = render(
             request,

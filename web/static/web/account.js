@@ -1,6 +1,7 @@
 /** Saying who one is: signing in or up or, on an open service, by a name alone. */
 
 import * as api from "./api.js";
+import { atFields } from "./fields.js";
 import { field, form, gettext, make, settings } from "./page.js";
 import * as session from "./session.js";
 
@@ -15,6 +16,9 @@ export function whoAreYou(kind, button, done) {
   if (!settings.hasAccounts) {
     const elsewhere = gettext("Accounts are kept elsewhere here: sign in where you got yours.");
     return make("p", {}, elsewhere);
+  }
+  if (session.parties().staff) {
+    return make("p", {}, gettext("Staff book for nobody. Sign in with another account."));
   }
   if (session.access()) return joining(kind, button, done);
   return signingIn(kind, button, done);
@@ -31,7 +35,9 @@ function byName(kind, button, done) {
 /** An account that is signed in and is no client (or provider) yet becomes one, too. */
 function joining(kind, button, done) {
   return form(names(), button, async (given) => {
-    await api.call("POST", CREATE[kind], { body: named(given) });
+    await api.call("POST", CREATE[kind], { body: named(given) }).catch((refused) => {
+      if (refused.code !== "already_registered") throw refused;
+    });
     // The ids of an account stand in its token.
     await session.renewed(session.access());
     await done();
@@ -42,7 +48,7 @@ function signingIn(kind, button, done) {
   const signsUp = kind === "client" || settings.providersSignUp;
   const signIn = form(
     [email(), password("current-password")],
-    signsUp ? gettext("Sign in") : button,
+    gettext("Sign in"),
     async (given) => {
       await session.signIn(given.email, given.password);
       await done();
@@ -54,7 +60,11 @@ function signingIn(kind, button, done) {
     button,
     async (given) => {
       const body = { ...named(given), email: given.email, password: given.password };
-      await api.call("POST", CREATE[kind], { body, anonymous: true });
+      try {
+        await api.call("POST", CREATE[kind], { body, anonymous: true });
+      } catch (refused) {
+        throw atFields(signUp, refused);
+      }
       await session.signIn(given.email, given.password);
       await done();
     },

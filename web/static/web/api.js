@@ -74,7 +74,9 @@ async function persistently(address, request, token) {
     try {
       const answer = await fetch(address, { ...request, signal: AbortSignal.timeout(PATIENCE) });
       clock.learn(answer.headers.get("Date"), askedAt);
-      if (!AWAY.includes(answer.status) || tried === TRIES) return answer;
+      // 409 with Retry-After: the first try of it is being done still.
+      const isBusy = answer.status === 409 && answer.headers.has("Retry-After");
+      if (tried === TRIES || !(isBusy || AWAY.includes(answer.status))) return answer;
       await pause(Math.min(Number(answer.headers.get("Retry-After")) || tried, 5));
     } catch {
       if (tried === TRIES || !navigator.onLine) throw new Unreachable();

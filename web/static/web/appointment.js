@@ -43,7 +43,7 @@ function takingBack(mine, one, finish) {
     await finish(gettext("The time is taken back."));
   };
   return [
-    make("p", {}, gettext("Nobody has booked this time.")),
+    make("p", {}, one.state === "free" ? gettext("Nobody has booked this time.") : gettext("It was just reserved.")),
     action(gettext("Take back"), work, { class: "danger" }),
   ];
 }

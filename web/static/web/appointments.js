@@ -22,7 +22,7 @@ export async function appointments() {
   const title = gettext("My appointments");
   const { client } = session.parties();
   if (!client) {
-    return [title, make("div", { class: "card narrow" }, whoAreYou("client", gettext("Go on"), again))];
+    return [title, make("div", { class: "card" }, whoAreYou("client", gettext("Go on"), again))];
   }
   const all = await api.listed("reservations", "/client/reservations", {
     client_id: client.client_id,
@@ -40,7 +40,7 @@ export async function appointments() {
     ahead.length
       ? make("ul", { class: "list" }, ahead.map((one) => card(one, true)))
       : make("div", { class: "card" }, make("p", {}, gettext("Nothing is booked.")), make("p", {}, make("a", { class: "button primary", href: "#/" }, gettext("Book an appointment")))),
-    make("p", {}, action(gettext("See them in a calendar app"), () => subscribe(client))),
+    make("p", {}, make("button", { type: "button", onclick: () => subscribe(client) }, gettext("See them in a calendar app"))),
     before.length
       ? make("details", {}, make("summary", {}, gettext("Earlier, cancelled and lapsed")), make("ul", { class: "list" }, before.map((one) => card(one, false))))
       : null,
@@ -74,19 +74,24 @@ function forWhom(client) {
   return make("p", {}, fill(gettext("Those of %(name)s, booked in this browser."), { name: nameOf(client) }), " ", other);
 }
 
-async function subscribe(client) {
+function subscribe(client) {
+  const place = make("div", {});
+  const explained = gettext("A calendar app subscribes to a secret link. Whoever has it can read your appointments. A new link takes the place of the one before, which is good no more.");
+  const offer = async () => place.replaceChildren(...(await newLink(client)));
+  place.append(...action(gettext("Make a link"), offer, { class: "primary" }));
+  dialog(gettext("Your appointments in a calendar app"), make("p", {}, explained), place);
+}
+
+async function newLink(client) {
   const { found } = await api.call("POST", "/client/calendarLink", { body: { client_id: client.client_id } });
   const link = field(gettext("Link to your calendar"), { name: "link", readonly: true, value: found.calendar_link });
   const copied = make("span", { role: "status" });
   const copy = async () => {
     link.querySelector("input").select();
-    await navigator.clipboard?.writeText(found.calendar_link);
+    // By http from another machine there is no clipboard.
+    if (navigator.clipboard) await navigator.clipboard.writeText(found.calendar_link);
+    else document.execCommand("copy");
     copied.textContent = gettext("Copied.");
   };
-  dialog(
-    gettext("Your appointments in a calendar app"),
-    make("p", {}, gettext("Subscribe to this link in your calendar app. Whoever has it can read your appointments; the link before this one is good no more.")),
-    link,
-    make("p", { class: "row" }, action(gettext("Copy"), copy, { class: "primary" }), copied),
-  );
+  return [link, make("p", { class: "row" }, action(gettext("Copy"), copy, { class: "primary" }), copied)];
 }

@@ -2,13 +2,15 @@
 
 import * as agenda from "./agenda.js";
 import * as api from "./api.js";
+import * as clock from "./clock.js";
 import { asTime, minutesIn, timesInWords } from "./days.js";
 import { asDanger, complain, dateField, reasonField, timeField } from "./fields.js";
 import { action, announce, dialog, fill, form, gettext, make, ngettext } from "./page.js";
 import { dateOf, inWords, minutesOf, momentOf } from "./time.js";
 
-const MOST_IDS = 1000; // in one request
 const CHANGED = ["timeslots_reserved", "timeslot_not_found"];
+// Of a reservation that keeps the time from nobody any more.
+const GONE = ["cancelled", "hold_expired"];
 
 /** Ask what to block off, beginning with a range; `changed` is called when it was done. */
 export function askToBlock(mine, [start, end], changed) {
@@ -35,12 +37,18 @@ export function askToBlock(mine, [start, end], changed) {
     async (given) => {
       const isUntouched = Object.keys(first).every((name) => given[name] === first[name]);
       const range = isUntouched ? [start, end] : rangeIn(given, zone);
-      if (range[0] < range[1]) return tell(range);
-      complain(body.elements.to_time, gettext("The end comes after the start."));
+      const isOver = range[1] <= clock.now();
+      if (range[0] < range[1] && !isOver) return tell(range);
+      complain(
+        body.elements.to_time,
+        isOver ? gettext("This time is over.") : gettext("The end comes after the start."),
+      );
       return body.elements.to_time.focus();
     },
   );
+  let edits = 0;
   body.addEventListener("input", () => {
+    edits += 1;
     said.replaceChildren();
     offered.replaceChildren();
   });
@@ -48,7 +56,11 @@ export function askToBlock(mine, [start, end], changed) {
 
   /** What would go; `news` says why it is said again. */
   const tell = async (range, news = "") => {
+    const present = edits;
+    // Whoever has been there is not cancelled.
+    range = [new Date(Math.max(range[0], clock.now())), range[1]];
     const found = await agenda.look(mine, ...range);
+    if (present !== edits) return; // another range is asked for by now
     const taken = found.filter(agenda.isReserved);
     const free = found.length - taken.length;
     const block = async ({ reason }) => {
@@ -120,18 +132,19 @@ function victim(one, zone) {
 }
 
 /**
- * Cancel those who were shown, and take back the rest only where nobody has reserved: a reservation
- * made meanwhile is refused (timeslots_reserved), and nobody is cancelled unseen.
+ * Cancel those who were shown, and then take back what nobody has reserved: a reservation made
+ * meanwhile is refused (timeslots_reserved), and nobody is cancelled unseen.
  */
 async function withdraw({ provider_id }, [start, end], taken, reason) {
-  const path = "/provider/availability";
-  for (let nth = 0; nth < taken.length; nth += MOST_IDS) {
-    const timeslot_ids = taken.slice(nth, nth + MOST_IDS).map(({ id }) => id);
-    const body = { provider_id, timeslot_ids, cancel_reservations: true, reason };
-    await api.call("DELETE", path, { body });
+  for (const { reservation } of taken.filter((one) => one.reservation)) {
+    const body = { provider_id, reservation_id: reservation.reservation_id };
+    if (reason) body.reason = reason;
+    await api.call("PUT", "/provider/cancel", { body }).catch((refused) => {
+      if (!GONE.includes(refused.code)) throw refused;
+    });
   }
   const query = { provider_id, start_time: start.toISOString(), end_time: end.toISOString() };
-  await api.call("DELETE", path, { query });
+  await api.call("DELETE", "/provider/availability", { query });
 }
 
 const edge = (name, moment, zone) => ({

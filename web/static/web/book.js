@@ -27,8 +27,9 @@ async function providers(signal) {
   search.addEventListener("input", ({ target }) => {
     clearTimeout(waiting);
     waiting = setTimeout(async () => {
-      const found = await find(target.value.trim()).catch(() => null);
-      if (!found || signal.aborted) return;
+      const name = target.value.trim();
+      const found = await find(name).catch(() => null);
+      if (!found || signal.aborted || name !== target.value.trim()) return;
       list.replaceChildren(...cards(found));
       const count = found.found.providers.length;
       announce(fill(ngettext("%(count)s provider found", "%(count)s providers found", count), { count }));
@@ -120,9 +121,9 @@ header.prepare(() => reload("client"));
 route(
   [
     [/^#\/?$/, providers],
-    [/^#\/provider\/(\d{1,18})(?:\/(\d{4}-\d\d-\d\d))?$/, times],
+    [/^#\/provider\/(\d{1,18})(?:\/(\d{4}-(?:0[1-9]|1[0-2])-\d\d))?$/, times],
     [/^#\/reservation\/(\d{1,18})$/, reservation],
-    [/^#\/move\/(\d{1,18})(?:\/(\d{4}-\d\d-\d\d))?$/, otherTimes],
+    [/^#\/move\/(\d{1,18})(?:\/(\d{4}-(?:0[1-9]|1[0-2])-\d\d))?$/, otherTimes],
     [/^#\/appointments$/, appointments],
   ],
   "client",

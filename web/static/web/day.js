@@ -4,7 +4,7 @@ import * as agenda from "./agenda.js";
 import { showTimeslot } from "./appointment.js";
 import * as clock from "./clock.js";
 import { dayOn, fullDate, isDate, timesOn } from "./days.js";
-import { announce, fill, gettext, make, nameOf, ngettext, show } from "./page.js";
+import { announce, arrow, fill, gettext, make, nameOf, ngettext, show } from "./page.js";
 import { addDays, dateOf, zoneInWords } from "./time.js";
 
 // So many rows of a printed page fit into one column, into two, and into three.
@@ -54,9 +54,19 @@ export async function dayList(mine, given, above) {
     if (focused) parts.list.querySelector(`[data-id="${focused}"]`)?.focus({ preventScroll: true });
   }
 
-  parts.date.addEventListener("change", () => {
-    if (isDate(parts.date.value)) location.hash = `#/day/${parts.date.value}`;
+  const choose = () => {
+    const { value } = parts.date;
+    if (isDate(value) && value !== day.date) location.hash = `#/day/${value}`;
+  };
+  // Whoever types a date has not chosen it with the first digit; a click in the calendar has.
+  let isTyping = false;
+  parts.date.addEventListener("keydown", ({ key }) => {
+    isTyping = key !== "Enter";
+    if (!isTyping) choose();
   });
+  parts.date.addEventListener("pointerdown", () => (isTyping = false));
+  parts.date.addEventListener("change", () => isTyping || choose());
+  parts.date.addEventListener("blur", choose);
   show(gettext("List of the day"), above, parts.bar, parts.title, parts.printed, parts.list);
   await go(given);
   return {
@@ -69,13 +79,6 @@ export async function dayList(mine, given, above) {
 }
 
 function frame() {
-  const arrow = (text, label) =>
-    make(
-      "a",
-      { class: "button" },
-      make("span", { class: "arrow", "aria-hidden": "true" }, text),
-      make("span", { class: "unseen" }, label),
-    );
   const parts = {
     title: make("h2", { class: "date" }),
     before: arrow("‹", gettext("Previous day")),

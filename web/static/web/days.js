@@ -102,7 +102,7 @@ function changeBetween(start, end, zone) {
   const before = ahead(low);
   if (ahead(high) === before) return null;
   while (high - low > MINUTE) {
-    const middle = low + Math.floor((high - low) / (2 * MINUTE)) * MINUTE;
+    const middle = low + Math.max(Math.floor((high - low) / (2 * MINUTE)), 1) * MINUTE;
     if (ahead(middle) === before) low = middle;
     else high = middle;
   }

@@ -83,6 +83,10 @@ function inOwnWords({ code, detail }) {
 }
 
 const WORDS = {
+  password_too_short: () => gettext("At least eight characters."),
+  password_too_common: () => gettext("Too many people use this password."),
+  password_entirely_numeric: () => gettext("Not of digits alone."),
+  password_too_similar: () => gettext("Too much like your name or address."),
   quarter_hour: () => gettext("Appointments start and end on quarter hours."),
   end_before_start: () => gettext("The end comes after the start."),
   too_far_ahead: () => gettext("That is more than five years ahead."),

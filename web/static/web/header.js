@@ -24,9 +24,10 @@ export function zonePicker(onChange, moment = new Date()) {
       make("option", { value: name, selected: name === present }, zoneName(name, present, moment)),
     ),
   );
-  select.addEventListener("change", () => {
+  select.addEventListener("change", async () => {
     keep("zone", select.value);
-    onChange();
+    await onChange();
+    document.querySelector("#zone")?.focus(); // arrow keys choose one after the other
   });
   return make(
     "p",
@@ -54,6 +55,11 @@ export function prepare(onChange) {
     keep("theme", theme.value);
     document.documentElement.dataset.theme = theme.value;
   });
+  // An address leads to a page here, so it cannot lead to a part of one.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.querySelector("#view h1[tabindex]")?.focus();
+  });
   const who = () => showWho(onChange);
   session.onChange({ here: who, elsewhere: () => [who(), onChange()] });
   addEventListener("hashchange", markPage);
@@ -69,9 +75,9 @@ function showWho(onChange) {
     return;
   }
   const out = make("button", { type: "button", class: "plain" }, gettext("Sign out"));
-  out.addEventListener("click", async () => {
-    await session.signOut();
-    onChange();
+  out.addEventListener("click", () => {
+    session.signOut();
+    onChange(); // what was theirs is gone at once, whether or not the service answers
   });
   who.replaceChildren(out);
 }

@@ -3,7 +3,7 @@
 import * as clock from "./clock.js";
 import { dateInWords, fullDate } from "./days.js";
 import { atFields, dateField, lengthField, small } from "./fields.js";
-import { announce, fill, form, gettext, make, notice, show } from "./page.js";
+import { fill, form, gettext, make, notice, show } from "./page.js";
 import { publish, publishedInWords } from "./publish.js";
 import { addDays, dateOf, startOfWeek, weekFrom } from "./time.js";
 
@@ -47,7 +47,6 @@ export async function hours(mine, _, above) {
           const text = publishedInWords(count);
           const link = make("a", { href: `#/week/${given.from_date}` }, gettext("See the first week"));
           done.replaceChildren(make("div", { class: "notice" }, make("p", {}, text), link));
-          announce(text);
         });
       } catch (refused) {
         throw atFields(body, refused, NAMES);
@@ -102,7 +101,7 @@ function weekIn(given) {
 }
 
 /** "9-12, 13:00 – 17:00" as ["09:00-12:00", "13:00-17:00"]; what is unreadable is sent as it is. */
-export function windowsIn(text) {
+function windowsIn(text) {
   const windows = text
     .split(/[,;]/)
     .map((one) => one.replace(/\s/g, "").replace(/[–—]/g, "-").toLowerCase());

@@ -1,7 +1,7 @@
 /** A month, the days of it on which something can be booked, and the times of one of them. */
 
 import * as api from "./api.js";
-import { announce, fill, gettext, make, ngettext } from "./page.js";
+import { action, announce, fill, gettext, inOwnWords, make, ngettext, notice } from "./page.js";
 import { addMonths, clockTime, dateOf, inWords, longDay, offsetInWords, startOfDay, weeksOf } from "./time.js";
 
 const MOST_LISTED = 5000;
@@ -13,7 +13,7 @@ const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 };
  */
 export async function chooser({ providerId, zone, date, choose, chosen, signal }) {
   const calendar = make("section", { "aria-label": gettext("Days") });
-  const times = make("section", { "aria-label": gettext("Times"), "aria-live": "polite" });
+  const times = make("section", { "aria-label": gettext("Times") });
   const today = dateOf(new Date(), zone);
   let month = (date ?? today).slice(0, 7);
   let days = new Map();
@@ -31,16 +31,21 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
   async function turn(months, focus) {
     const former = month;
     month = addMonths(month, months);
+    const mine = turns + 1;
     calendar.setAttribute("aria-busy", "true");
     try {
       if (!(await load())) return;
     } catch (refused) {
       if (!refused.code) throw refused;
+      calendar.removeAttribute("aria-busy");
+      if (mine !== turns) return;
       month = former;
+      calendar.querySelector(".complaint").replaceChildren(notice("bad", inOwnWords(refused)));
+      return;
     }
     calendar.removeAttribute("aria-busy");
     look([...days.keys()][0]);
-    calendar.querySelector(focus)?.focus();
+    (calendar.querySelector(`${focus}:enabled`) ?? calendar.querySelector("#next-month")).focus();
     announce(monthInWords(month));
   }
 
@@ -70,9 +75,10 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
         "div",
         { class: "turn" },
         arrow(-1, "‹", gettext("Previous month"), "previous-month"),
-        make("h2", { id: "month" }, monthInWords(month)),
+        make("h2", {}, monthInWords(month)),
         arrow(1, "›", gettext("Next month"), "next-month"),
       ),
+      make("div", { class: "complaint" }),
       table,
     ];
   }
@@ -125,10 +131,9 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
   function timesOf() {
     const slots = days.get(date) ?? [];
     if (!slots.length) {
-      const later = make("button", { type: "button", onclick: () => jump() }, gettext("Next bookable day"));
       return [
         make("p", {}, gettext("Nothing can be booked in this month.")),
-        make("p", {}, later),
+        make("div", {}, action(gettext("Next bookable day"), jump)),
       ];
     }
     const labels = slots.map((slot) => clockTime(new Date(slot.start_time), zone));
@@ -156,8 +161,14 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
       const [slot] = found["available timeslots"];
       if (slot) {
         const day = dateOf(new Date(slot.start_time), zone);
+        const former = month;
         month = day.slice(0, 7);
-        if (await load()) look(day);
+        try {
+          if (await load()) pick(day);
+        } catch (refused) {
+          month = former;
+          throw refused;
+        }
         return;
       }
     }

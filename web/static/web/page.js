@@ -29,7 +29,9 @@ export function make(name, attributes = {}, ...children) {
 
 /** Say it to those who cannot see it. */
 export function announce(text) {
-  document.querySelector("#announced").textContent = text;
+  // What lies behind an open dialog is not read out.
+  const places = document.querySelectorAll("dialog[open] .announced, #announced");
+  places[places.length - 1].textContent = text;
 }
 
 /** Show what stands on this page now. Its heading gets the focus, so that it is read out. */
@@ -52,6 +54,15 @@ export function notice(kind, ...children) {
   return make("div", { class: `notice ${kind}`, role: kind === "bad" ? "alert" : "status" }, children);
 }
 
+/** A link to what comes before or after. */
+export const arrow = (text, label) =>
+  make(
+    "a",
+    { class: "button" },
+    make("span", { class: "arrow", "aria-hidden": "true" }, text),
+    make("span", { class: "unseen" }, label),
+  );
+
 /** A labelled input. */
 export function field(label, attributes, hint) {
   const id = `field-${attributes.name}`;
@@ -72,7 +83,7 @@ export function field(label, attributes, hint) {
 export function form(children, button, work) {
   const complaint = make("div", { class: "complaint" });
   const submit = make("button", { class: "primary" }, button);
-  const made = make("form", { novalidate: false }, children, complaint, make("p", {}, submit));
+  const made = make("form", {}, children, complaint, make("p", {}, submit));
   made.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (submit.disabled) return;
@@ -82,17 +93,23 @@ export function form(children, button, work) {
 }
 
 /** Work by a button: off while it lasts, and what is refused stands in `complaint`. */
-export async function during(button, complaint, work) {
+async function during(button, complaint, work) {
+  const hadFocus = button === document.activeElement;
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   complaint.replaceChildren();
   try {
     await work();
   } catch (refused) {
-    complaint.replaceChildren(notice("bad", inOwnWords(refused)));
+    const isOurMistake = refused instanceof TypeError || refused instanceof ReferenceError;
+    const text = isOurMistake ? gettext("That did not work") : inOwnWords(refused);
+    complaint.replaceChildren(notice("bad", text));
+    if (isOurMistake) throw refused;
   } finally {
     button.disabled = false;
     button.removeAttribute("aria-busy");
+    // Who is off loses the focus.
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 
@@ -116,6 +133,7 @@ export function dialog(title, ...children) {
     ),
     make("h2", { id: "dialog-title" }, title),
     children,
+    make("p", { class: "unseen announced", role: "status" }),
   );
   made.addEventListener("close", () => made.remove());
   document.body.append(made);
@@ -127,9 +145,10 @@ export function closeDialogs() {
   for (const open of document.querySelectorAll("dialog[open]")) open.close();
 }
 
-/** What somebody is told whose request was refused: most refusals say it well themselves. */
+/** What somebody is told whose request was refused: most refusals say it well themselves, in English. */
 export function inOwnWords(refused) {
-  return WORDS[refused.code]?.() ?? refused.message;
+  if (!refused.code) return refused.message;
+  return WORDS[refused.code]?.() ?? make("span", { lang: "en" }, refused.message);
 }
 
 // The service's sentences are English; what people meet most is said in the page's language.
@@ -142,6 +161,9 @@ const WORDS = {
   unavailable: () => gettext("The service cannot reach its database. Try again in a moment."),
   throttled: () => gettext("That was too often. Wait a minute, then try again."),
   too_many_attempts: () => gettext("Too many failed sign-ins. Try again in a quarter of an hour."),
+  not_authenticated: () => gettext("Sign in first."),
+  already_registered: () => gettext("Your account has that already."),
+  still_running: () => gettext("The service is still at it. Try again in a moment."),
   wrong_credentials: () => gettext("E-mail address or password is wrong."),
   timeslot_taken: () => gettext("Somebody else was faster: this time is taken."),
   timeslot_not_found: () => gettext("This time is no longer offered."),

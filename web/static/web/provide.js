@@ -57,7 +57,9 @@ async function route() {
   closeDialogs();
   try {
     const asked = isDate(date) ? date : undefined;
-    mine ??= await profile();
+    const found = mine ?? (await profile());
+    if (turn !== turns) return;
+    mine = found;
     if (!mine) await welcome();
     else if (shown.kind === kind && shown.go) await shown.go(asked);
     else await open(kind, asked);
@@ -183,7 +185,7 @@ function whose() {
     make(
       "div",
       { class: "row quiet" },
-      make("label", { for: "zone" }, gettext("Times are those of")),
+      make("label", { for: "zone" }, gettext("Times in")),
       select,
       isUnset && action(offer, () => setZone(own), { class: "plain" }),
       isChosen && action(gettext("Another calendar"), another, { class: "plain" }),
@@ -196,6 +198,7 @@ async function setZone(time_zone) {
   const body = { provider_id: mine.provider_id, time_zone };
   await api.call("PUT", "/provider/profile", { body });
   await start();
+  document.querySelector("#zone")?.focus();
 }
 
 async function another() {
@@ -206,7 +209,7 @@ async function another() {
 /** What others do is seen soon, without a word; that it is not seen is said. */
 async function keepFresh() {
   if (document.visibilityState !== "visible" || !shown.refresh) return;
-  const complaint = document.querySelector(".whose .complaint");
+  const complaint = document.querySelector(".whose > .complaint");
   try {
     await shown.refresh();
     freshAt = clock.now();

@@ -92,9 +92,9 @@ function inWords([start, end], minutes, zone) {
  * is, and `place` gets a button to publish what is missing.
  */
 export async function publish(body, place, done) {
-  place.replaceChildren();
   try {
     const { found } = await api.call("POST", "/provider/availability", { body });
+    place.replaceChildren();
     await done(found["available timeslots"].length);
   } catch (refused) {
     if (refused.code !== "timeslots_overlap") throw refused;

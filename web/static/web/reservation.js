@@ -6,15 +6,13 @@ import * as clock from "./clock.js";
 import { zone } from "./header.js";
 import { download } from "./ics.js";
 import { action, announce, dialog, field, fill, form, gettext, make, nameOf, ngettext, notice } from "./page.js";
-import { facts, offerNearest, reserving } from "./reserving.js";
+import { facts, OVERTAKEN, reserving } from "./reserving.js";
 import { reload } from "./router.js";
 import * as session from "./session.js";
 import { clockTime } from "./time.js";
 
 const SECOND = 1000;
 const ANNOUNCED = [5 * 60, 60]; // seconds before the deadline
-// Another tab, or the clock, was faster: what is the case now is shown.
-const OVERTAKEN = ["already_confirmed", "hold_expired", "cancelled", "changed_meanwhile"];
 
 const VIEWS = { held, confirmed, expired, cancelled };
 
@@ -74,17 +72,12 @@ function confirmed({ one, tag, provider }) {
 }
 
 function expired({ one, provider }) {
-  const box = make("div", { class: "card" }, facts(one, provider));
-  const retry = async () => {
-    const found = await sameTime(one);
-    if (found) reserving(found);
-    else await offerNearest(box, one, { code: "timeslot_taken" }, reserving);
-  };
+  const retry = () => reserving({ ...one, ...provider });
   return [
     gettext("The hold has lapsed"),
     notice("held", gettext("It was not confirmed in time, so others can have this time again.")),
-    box,
-    make("div", {}, action(gettext("Reserve it again"), retry, { class: "primary" })),
+    make("div", { class: "card" }, facts(one, provider)),
+    make("p", {}, make("button", { type: "button", class: "primary", onclick: retry }, gettext("Reserve it again"))),
     toTheList(),
   ];
 }
@@ -96,7 +89,7 @@ function cancelled({ one, provider }) {
   }[one.cancelled_by];
   return [
     gettext("This appointment was cancelled"),
-    make("div", { class: "card" }, facts(one, provider), make("p", {}, by ?? "", " ", one.reason ? `“${one.reason}”` : "")),
+    make("div", { class: "card" }, facts(one, provider), make("p", {}, by ?? "", " ", one.reason ? fill(gettext("“%(reason)s”"), one) : "")),
     make("p", {}, make("a", { class: "button primary", href: `#/provider/${one.provider_id}` }, gettext("Choose another time"))),
     toTheList(),
   ];
@@ -114,7 +107,7 @@ function countdown(one, look, signal) {
     const text = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
     if (shown.textContent !== text) shown.textContent = text;
     shown.classList.toggle("soon", left <= ANNOUNCED[1]);
-    const passed = ANNOUNCED.find((seconds) => left <= seconds && before > seconds);
+    const passed = ANNOUNCED.findLast((seconds) => left <= seconds && before > seconds);
     if (passed && before !== Infinity) {
       const minutes = passed / 60;
       announce(fill(ngettext("%(minutes)s minute left to confirm.", "%(minutes)s minutes left to confirm.", minutes), { minutes }));
@@ -179,15 +172,4 @@ async function providerOf(one) {
     },
   });
   return found.reservations.find((listed) => listed.reservation_id === one.reservation_id)?.provider;
-}
-
-async function sameTime(one) {
-  const { found } = await api.call("GET", "/client/getProviderAvailability", {
-    query: {
-      provider_id: one.provider_id,
-      from: one.start_time,
-      to: new Date(Date.parse(one.start_time) + SECOND).toISOString(),
-    },
-  });
-  return found["available timeslots"][0];
 }

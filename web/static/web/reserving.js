@@ -10,6 +10,8 @@ import { clockRange, longDay, zoneInWords } from "./time.js";
 
 const WEEK = 7 * 24 * 3600 * 1000;
 const MOST_OFFERED = 6;
+// Another tab, or the clock, was faster: what is the case now is shown.
+export const OVERTAKEN = ["already_confirmed", "hold_expired", "cancelled", "changed_meanwhile"];
 // There is no use in trying again: this time is gone.
 const GONE = ["timeslot_taken", "timeslot_not_found", "notice_too_short"];
 
@@ -29,10 +31,11 @@ export function facts(slot, provider) {
 
 /** Ask whether this timeslot is meant and, of somebody unknown, for whom; then reserve it. */
 export function reserving(slot) {
-  const key = api.newKey(); // one for this choice: clicked twice, it is reserved once
+  let key;
   const box = make("div", {});
   const attempt = async () => {
     const { client } = session.parties();
+    if (!client) return ask(); // the sign-in has ended, or is no client's
     const body = { client_id: client.client_id, timeslot_id: slot.timeslot_id };
     try {
       const { found } = await api.call("POST", "/client/reserve", { body, key });
@@ -42,12 +45,14 @@ export function reserving(slot) {
         // This browser remembers somebody whom the service does not know any more.
         session.actFor("client", undefined);
         ask();
-      } else if (GONE.includes(refused.code)) {
+      } else if (refused.status === 401) ask();
+      else if (GONE.includes(refused.code)) {
         await offerNearest(box, slot, refused, reserving);
       } else throw refused;
     }
   };
   const ask = () => {
+    key = api.newKey(); // one for this choice and client: clicked twice, it is reserved once
     const { client } = session.parties();
     box.replaceChildren(
       facts(slot, slot),
@@ -55,6 +60,7 @@ export function reserving(slot) {
         ? [forWhom(client, ask), action(gettext("Reserve"), attempt, { class: "primary", autofocus: true })].flat()
         : [whoAreYou("client", gettext("Reserve"), attempt)]),
     );
+    box.querySelector(".primary, input")?.focus();
   };
   ask();
   dialog(gettext("Reserve this time?"), box);
@@ -91,8 +97,9 @@ export async function moving(reservationId) {
         await api.call("PUT", "/client/reschedule", { body, key, match: tag });
         location.hash = `#/reservation/${reservationId}`;
       } catch (refused) {
-        if (!GONE.includes(refused.code)) throw refused;
-        await offerNearest(box, slot, refused, choose);
+        if (OVERTAKEN.includes(refused.code)) location.hash = `#/reservation/${reservationId}`;
+        else if (!GONE.includes(refused.code)) throw refused;
+        else await offerNearest(box, slot, refused, choose);
       }
     };
     box.append(facts(slot, slot), ...action(gettext("Move it here"), attempt, { class: "primary", autofocus: true }));

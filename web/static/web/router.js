@@ -46,7 +46,7 @@ function viewOf(hash) {
 
 function insteadOf(refused, kind) {
   if (refused.status === 401) {
-    return [gettext("Sign in"), make("div", { class: "card narrow" }, whoAreYou(kind, gettext("Go on"), () => reload(kind)))];
+    return [gettext("Sign in"), make("div", { class: "card" }, whoAreYou(kind, gettext("Go on"), () => reload(kind)))];
   }
   if (!refused.code) throw refused;
   const again = make("button", { type: "button", class: "primary" }, gettext("Try again"));

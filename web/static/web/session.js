@@ -10,8 +10,9 @@ let forgotten = "{}"; // where nothing may be kept
 export const access = () => read().access;
 
 /** The ids and names this browser acts for: `{client, provider, staff}`. */
-export function parties() {
-  const kept = read();
+export const parties = () => partiesOf(read());
+
+function partiesOf(kept) {
   if (!settings.mustSignIn) return { client: kept.client, provider: kept.provider };
   const claims = kept.access ? claimsOf(kept.access) : {};
   const party = (kind) => (claims[`${kind}_id`] ? { [`${kind}_id`]: claims[`${kind}_id`] } : undefined);
@@ -61,7 +62,12 @@ export async function renewed(refused) {
 /** Tell when somebody else is here; `elsewhere` when that was done in another tab. */
 export function onChange({ here, elsewhere }) {
   addEventListener(PLACE, here);
-  addEventListener("storage", (event) => event.key === PLACE && elsewhere());
+  addEventListener("storage", ({ key, oldValue, newValue }) => {
+    if (key !== PLACE) return;
+    // A token that was renewed there changes nothing here.
+    const [before, after] = [oldValue, newValue].map((kept) => partiesOf(JSON.parse(kept ?? "{}")));
+    if (JSON.stringify(before) !== JSON.stringify(after)) elsewhere();
+  });
 }
 
 function claimsOf(token) {

@@ -7,9 +7,7 @@ const { lang } = document.documentElement;
 // The page's language, as it is written where the visitor lives: 24 hours in en-GB, 12 in en-US.
 const locale = navigator.languages.find((one) => one.split("-")[0] === lang) ?? lang;
 
-export const MOST_MINUTES = 24 * 60;
-
-/** The time zone of this device, or the one that was chosen here. */
+/** The time zone of this device. */
 export function ownZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
 }
@@ -78,7 +76,7 @@ export function momentOf(date, minutes, zone, { last = false } = {}) {
   if (found.length) return new Date(last ? Math.max(...found) : Math.min(...found));
   let [low, high] = [wanted - after, wanted - before];
   while (high - low > MINUTE) {
-    const middle = low + Math.floor((high - low) / (2 * MINUTE)) * MINUTE;
+    const middle = low + Math.max(Math.floor((high - low) / (2 * MINUTE)), 1) * MINUTE;
     if (onTheWall(middle, zone) - middle === before) low = middle;
     else high = middle;
   }

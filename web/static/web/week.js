@@ -7,7 +7,7 @@ import { askToBlock } from "./block.js";
 import * as clock from "./clock.js";
 import { axis, dayColumn, looksOf, paintDay, perMinute, showNow } from "./column.js";
 import { dateInWords, datesInWords, dayOn, fullDate, momentAt, piecesOn } from "./days.js";
-import { announce, fill, gettext, make, nameOf, show } from "./page.js";
+import { announce, arrow, fill, gettext, make, nameOf, show } from "./page.js";
 import { askToPublish } from "./publish.js";
 import { addDays, dateOf, startOfWeek, weekFrom } from "./time.js";
 
@@ -132,13 +132,6 @@ export async function week(mine, given, above) {
 
 /** All that stays when another week is shown. */
 function frame() {
-  const arrow = (text, label) =>
-    make(
-      "a",
-      { class: "button" },
-      make("span", { class: "arrow", "aria-hidden": "true" }, text),
-      make("span", { class: "unseen" }, label),
-    );
   const radio = (attributes) => make("input", { type: "radio", name: "mode", ...attributes });
   const blocks = radio({ value: "block" });
   const parts = {
