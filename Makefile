@@ -17,7 +17,7 @@ beat: .venv/run ## send the periodic tasks (BROKER_URL); one of it is enough
 	@exec $(BIN)/python -m celery --quiet --app reservation_system.celery beat --schedule "$$(mktemp -d)/schedule" --pidfile=
 
 test: .venv/dev ## the whole suite, on SQLite and on PostgreSQL, save what only one of them can show
-	$(BIN)/python -m pytest --database sqlite -m "not services and not drills and not browser and not fuzz"
+	$(BIN)/python -m pytest --dist worksteal --database sqlite -m "not services and not drills and not browser and not fuzz"
 	$(BIN)/python -m pytest --database postgresql -m "not services and not drills and not browser and not once"
 
 test-services: .venv/dev ## what needs a Redis, a RabbitMQ (TEST_REDIS_URL, TEST_BROKER_URL) and other programs

@@ -313,5 +313,6 @@ def test_it_is_read_by_its_index(whose, index):
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     of = {"provider_id": None, "client_id": None} | whose
-    found = ReservationEvent.objects.settled().after((row.transaction_id, 5)).of(**of)
+    # All of them come after it: where none seems to, one index is as short as the other.
+    found = ReservationEvent.objects.settled().after((row.transaction_id - 1, 5)).of(**of)
     assert index in found[:20].explain()
