@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect
 
-from .browser import PASSWORD, Site, days_ahead, minutes
+from .browser import PASSWORD, Site, days_ahead, minutes, violations
 
 pytestmark = pytest.mark.browser
 
@@ -578,3 +578,21 @@ def test_a_calendar_link_is_made_when_it_is_asked_for(site, visitor, offer):
     expect(link).to_have_value(re.compile(r"/client/calendar\.ics\?key=rsc_"))
     answer = page.request.get(link.input_value())
     assert answer.text().startswith("BEGIN:VCALENDAR")
+
+
+def test_a_weak_password_is_said_at_its_field(private, visitor, private_offer):
+    provider_id, count, slots = private_offer
+    page = visitor(private, locale="de-DE")
+    page.goto(f"/#/provider/{provider_id}")
+    choose(page, slots[0])
+    page.get_by_label("Vorname").fill("Emmy")
+    page.get_by_label("Nachname").fill("Noether")
+    page.locator("input[type=email]").fill(f"weak{count}@example.org")
+    password = page.get_by_label("Passwort")
+    password.fill("4711")
+    page.get_by_role("button", name="Reservieren", exact=True).click()
+    expect(password).to_have_attribute("aria-invalid", "true")
+    expect(password).to_be_focused()
+    error = page.locator(".field:has([aria-invalid]) .error").first
+    expect(error).to_have_text("Mindestens acht Zeichen.")
+    assert violations(page) == []

@@ -4,7 +4,7 @@ import * as agenda from "./agenda.js";
 import { showTimeslot } from "./appointment.js";
 import * as clock from "./clock.js";
 import { dayOn, fullDate, isDate, timesOn } from "./days.js";
-import { announce, arrow, fill, gettext, make, nameOf, ngettext, show } from "./page.js";
+import { arrow, fill, gettext, make, nameOf, ngettext, show } from "./page.js";
 import { addDays, dateOf, zoneInWords } from "./time.js";
 
 // So many rows of a printed page fit into one column, into two, and into three.
@@ -69,13 +69,7 @@ export async function dayList(mine, given, above) {
   parts.date.addEventListener("blur", choose);
   show(gettext("List of the day"), above, parts.bar, parts.title, parts.printed, parts.list);
   await go(given);
-  return {
-    refresh,
-    go: async (date) => {
-      await go(date);
-      announce(parts.title.textContent);
-    },
-  };
+  return { refresh, go, title: parts.title };
 }
 
 function frame() {

@@ -1,29 +1,18 @@
 /** What is wrong with a field is said at the field; and fields for dates and times. */
 
-import { fill, gettext, make } from "./page.js";
+import { field, fill, gettext, make } from "./page.js";
 
-/** A labelled input, as `field` of page.js makes them, for what has a width of its own. */
-export function small(label, attributes, hint) {
-  const id = `field-${attributes.name}`;
-  const hintId = hint && `${id}-hint`;
-  return make(
-    "div",
-    { class: "field" },
-    make("label", { for: id }, label),
-    make("input", { id, "aria-describedby": hintId, required: true, ...attributes }),
-    hint && make("span", { class: "hint", id: hintId }, hint),
-  );
-}
+const needed = (label, attributes, hint) => field(label, { required: true, ...attributes }, hint);
 
 export const dateField = (label, name, value, attributes) =>
-  small(label, { name, value, type: "date", ...attributes });
+  needed(label, { name, value, type: "date", ...attributes });
 
 /** Timeslots begin and end on quarter hours. */
 export const timeField = (label, name, value, attributes) =>
-  small(label, { name, value, type: "time", step: 900, ...attributes });
+  needed(label, { name, value, type: "time", step: 900, ...attributes });
 
 export const lengthField = (value = 15) =>
-  small(gettext("Minutes for each appointment"), {
+  needed(gettext("Minutes for each appointment"), {
     name: "slot_minutes",
     type: "number",
     inputmode: "numeric",
@@ -40,7 +29,7 @@ export function asDanger(form) {
 }
 
 export const reasonField = (hint) =>
-  small(gettext("Reason"), { name: "reason", maxlength: 500, required: false }, hint);
+  field(gettext("Reason"), { name: "reason", maxlength: 500 }, hint);
 
 /** Say at an input what is wrong with it, until it is changed. */
 export function complain(input, text) {

@@ -2,8 +2,8 @@
 
 import * as clock from "./clock.js";
 import { dateInWords, fullDate } from "./days.js";
-import { atFields, dateField, lengthField, small } from "./fields.js";
-import { fill, form, gettext, make, notice, show } from "./page.js";
+import { atFields, dateField, lengthField } from "./fields.js";
+import { field, fill, form, gettext, make, notice, show } from "./page.js";
 import { publish, publishedInWords } from "./publish.js";
 import { addDays, dateOf, startOfWeek, weekFrom } from "./time.js";
 
@@ -66,9 +66,8 @@ function weekdays() {
   const fields = dates.map((date) => {
     const name = WEEKDAYS[new Date(`${date}T00:00Z`).getUTCDay()];
     const label = dateInWords(date, { weekday: "long" });
-    return small(label, {
+    return field(label, {
       name,
-      required: false,
       autocomplete: "off",
       "aria-describedby": "hours-hint",
     });

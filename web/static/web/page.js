@@ -68,7 +68,7 @@ export function field(label, attributes, hint) {
   const id = `field-${attributes.name}`;
   const hintId = hint && `${id}-hint`;
   return make(
-    "p",
+    "div",
     { class: "field" },
     make("label", { for: id }, label),
     make("input", { id, "aria-describedby": hintId, ...attributes }),

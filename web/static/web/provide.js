@@ -9,6 +9,7 @@ import { prepare } from "./header.js";
 import { hours } from "./hours.js";
 import {
   action,
+  announce,
   busy,
   closeDialogs,
   field,
@@ -61,8 +62,10 @@ async function route() {
     if (turn !== turns) return;
     mine = found;
     if (!mine) await welcome();
-    else if (shown.kind === kind && shown.go) await shown.go(asked);
-    else await open(kind, asked);
+    else if (shown.kind === kind && shown.go) {
+      await shown.go(asked);
+      announce(shown.title.textContent);
+    } else await open(kind, asked);
     freshAt = clock.now();
   } catch (refused) {
     unlessRefused(refused);

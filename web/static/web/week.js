@@ -7,7 +7,7 @@ import { askToBlock } from "./block.js";
 import * as clock from "./clock.js";
 import { axis, dayColumn, looksOf, paintDay, perMinute, showNow } from "./column.js";
 import { dateInWords, datesInWords, dayOn, fullDate, momentAt, piecesOn } from "./days.js";
-import { announce, arrow, fill, gettext, make, nameOf, show } from "./page.js";
+import { arrow, fill, gettext, make, nameOf, show } from "./page.js";
 import { askToPublish } from "./publish.js";
 import { addDays, dateOf, startOfWeek, weekFrom } from "./time.js";
 
@@ -121,13 +121,7 @@ export async function week(mine, given, above) {
   show(title, above, parts.bar, legend(), parts.strip, parts.grid);
   await go(given);
   scrollToWork(parts.grid, days, found);
-  return {
-    refresh,
-    go: async (date) => {
-      await go(date);
-      announce(parts.title.textContent);
-    },
-  };
+  return { refresh, go, title: parts.title };
 }
 
 /** All that stays when another week is shown. */
