@@ -1,5 +1,6 @@
 """GET /client/findTimeslots."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection
 from scheduling.models import Provider, Timeslot
 
 from .factories import QUARTER, confirm_all, make_hold, make_provider, make_timeslot
+from .plans import plans, rows_read
 
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
@@ -168,17 +170,6 @@ def crowd(clock, db):
     return providers
 
 
-def rows_read(plan):
-    """Of timeslots, those listed and those passed over, as PostgreSQL counted them."""
-    found = 0
-    for node in plan if isinstance(plan, list) else [plan]:
-        if node.get("Relation Name") == "scheduling_timeslot":
-            rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-            found += rows * node["Actual Loops"]
-        found += sum(map(rows_read, node.get("Plans", ())))
-    return found
-
-
 def test_it_reads_no_more_of_the_tables_than_what_is_asked_for(crowd, clock, is_postgresql):
     """Among 20,000 timeslots, whatever others offer; as PostgreSQL counts, or SQLite plans."""
     by_start, by_length = "scheduling_timeslot_by_start", "scheduling_timeslot_by_length"
@@ -200,24 +191,17 @@ def test_it_reads_no_more_of_the_tables_than_what_is_asked_for(crowd, clock, is_
         plan = _plan(clock, is_postgresql, **asked)
         assert index in str(plan), plan
         if is_postgresql:
-            assert rows_read(plan) <= most, plan
+            assert rows_read(plan, "scheduling_timeslot") <= most, plan
+            # At most the one that is on it.
+            assert rows_read(plan, "scheduling_reservation") <= most, plan
         else:
-            others = {by_start, by_length, "SCAN timeslot"} - {index}
+            assert re.search(r"SEARCH reservation .*(start_time|timeslot_id)=\?", plan), plan
+            others = {by_start, by_length, "SCAN timeslot", "SCAN reservation"} - {index}
             assert not [other for other in others if other in plan], plan
 
 
 def _plan(clock, is_postgresql, *, providers=None, slot=None, goes_on_at=None, limit=20):
-    plans = []
-    explain = "EXPLAIN (ANALYZE, FORMAT JSON)" if is_postgresql else "EXPLAIN QUERY PLAN"
-
-    def explained(execute, sql, params, many, context):
-        with connection.cursor() as cursor:
-            cursor.cursor.execute(f"{explain} {sql}", params)
-            rows = cursor.fetchall()
-            plans.append(rows[0][0][0]["Plan"] if is_postgresql else "\n".join(map(str, rows)))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(explained):
+    with plans(is_postgresql) as found:
         Timeslot.objects.find(
             start_from=clock.now + DAY,
             start_before=clock.now + 900 * DAY,
@@ -227,7 +211,7 @@ def _plan(clock, is_postgresql, *, providers=None, slot=None, goes_on_at=None, l
             limit=limit,
             now=clock.now,
         )
-    return plans[0]
+    return found[0]
 
 
 def test_times_are_written_with_the_offset_of_a_zone(api, offers):

@@ -11,6 +11,7 @@ from scheduling.models import Provider, StoredAnswer, Timeslot
 
 from . import callers
 from .factories import QUARTER, confirm_all, make_client, make_hold, make_provider, make_timeslot
+from .plans import plans, rows_read
 
 DAY = timedelta(days=1)
 HOLD = timedelta(minutes=30)
@@ -346,26 +347,7 @@ def test_a_provider_with_many_more_reservations_than_others_is_listed_as_fast(
 
 
 def planned(api, is_postgresql, provider, **query):
-    plans = []
-    explain = "EXPLAIN (ANALYZE, FORMAT JSON)" if is_postgresql else "EXPLAIN QUERY PLAN"
-
-    def explained(execute, sql, params, many, context):
-        with connection.cursor() as cursor:
-            cursor.cursor.execute(f"{explain} {sql}", params)
-            rows = cursor.fetchall()
-            plans.append(rows[0][0][0]["Plan"] if is_postgresql else "\n".join(map(str, rows)))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(explained):
+    with plans(is_postgresql) as found:
         ask(api, provider, **query)
-    [plan] = plans
+    [plan] = found
     return plan
-
-
-def rows_read(plan, table):
-    """Those listed and those passed over."""
-    found = 0
-    if plan.get("Relation Name") == table:
-        rows = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
-        found = rows * plan["Actual Loops"]
-    return found + sum(rows_read(inner, table) for inner in plan.get("Plans", ()))
