@@ -318,8 +318,9 @@ def test_it_reads_no_more_than_the_page(api, crowd, is_postgresql):
             assert "SCAN scheduling_" not in plan, plan
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_provider_with_many_more_reservations_than_others_is_listed_as_fast(
-    api, clock, db, is_postgresql
+    api, clock, is_postgresql
 ):
     """PostgreSQL plans by the average: a path that reads all of a provider's looks short to it."""
     providers = Provider.objects.bulk_create(
@@ -337,7 +338,8 @@ def test_a_provider_with_many_more_reservations_than_others_is_listed_as_fast(
     )
     confirm_all(made, clock.now)
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        # Vacuumed, so that an index alone seems to be enough.
+        cursor.execute("VACUUM ANALYZE" if is_postgresql else "ANALYZE")
     plan = planned(api, is_postgresql, busy, limit=200)
     if is_postgresql:
         assert rows_read(plan, "scheduling_reservation") <= 201, plan
