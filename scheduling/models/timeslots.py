@@ -112,11 +112,12 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
     ) -> list[TimeslotRow]:
         """Free timeslots of all providers that start in [start_from, start_before), in order.
 
-        What is taken is asked for each timeslot on the way: few are read, and among how many
-        reservations does not matter. Nor does how many there are of other lengths and providers.
+        What is taken is asked for each timeslot on the way, whatever the planner expects: without
+        the OFFSET, PostgreSQL may read all reservations of a provider. Few timeslots are read, and
+        how many there are of other lengths and providers does not matter.
         """
         free = f"""timeslot.start_time >= %s AND timeslot.start_time < %s
-               AND NOT EXISTS ({_LIVE_ON_IT})"""
+               AND NOT EXISTS ({_LIVE_ON_IT} LIMIT 1 OFFSET 0)"""
         if goes_on_at is not None:
             start_from = max(start_from, goes_on_at[0])
         params: list[Any] = [start_from, start_before, now]
