@@ -102,6 +102,16 @@ def test_every_page_in_both_themes_and_three_widths(site, practice, visitor, vie
         assert violations(page) == [], f"{view}, {theme}"
 
 
+def test_forced_colours_show_which_day_it_is(site, practice, visitor):
+    """As of Windows' contrast themes: backgrounds are gone, borders are there."""
+    page = visitor(site, forced_colors="active")
+    visit(page, practice, "book-times")
+    background = "one => getComputedStyle(one).backgroundColor"
+    chosen = page.locator('.month [aria-pressed="true"]').evaluate(background)
+    assert chosen != page.locator(".times button").first.evaluate(background)
+    page.screenshot(path=SCREENSHOTS / "book-times-forced-colours.png", full_page=True)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_operators_see(site, practice, visitor, theme):
     """Of their front page what is ours; the rest is Django's."""
