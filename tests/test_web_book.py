@@ -402,6 +402,17 @@ def test_the_time_zone_can_be_chosen(site, visitor, offer):
     expect(page.get_by_label("Times in")).to_have_value("America/St_Johns")
 
 
+def test_the_time_zone_of_a_reservation_can_be_chosen(site, visitor, offer):
+    provider_id, _, slots = offer
+    page = visitor(site)
+    reserve(page, site, provider_id, slots[0])
+    expect(page.locator(".facts")).to_contain_text(time_of(slots[0]))
+    page.get_by_label("Times in").select_option("Asia/Tokyo")
+    expect(page.locator(".facts")).to_contain_text(time_of(slots[0], ZoneInfo("Asia/Tokyo")))
+    expect(page.locator(".facts")).to_contain_text("Asia/Tokyo (UTC+9")
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^(30:00|29:[345]\d)$"))
+
+
 @pytest.fixture
 def private_offer(private):
     count = private_offer.count = getattr(private_offer, "count", 0) + 1

@@ -3,7 +3,7 @@
 import { whoAreYou } from "./account.js";
 import * as api from "./api.js";
 import * as clock from "./clock.js";
-import { zone } from "./header.js";
+import { zone, zonePicker } from "./header.js";
 import { download } from "./ics.js";
 import { action, announce, dialog, field, fill, form, gettext, make, nameOf, ngettext, notice } from "./page.js";
 import { facts, OVERTAKEN, reserving } from "./reserving.js";
@@ -23,7 +23,8 @@ export async function reservation(signal, reservationId) {
   const { found, tag } = await api.call("GET", "/client/reservation", { query });
   const one = found.reservation;
   const look = keepUpToDate(one, query, signal);
-  return VIEWS[one.status]({ one, tag, provider: await providerOf(one), look, signal });
+  const [title, ...shown] = VIEWS[one.status]({ one, tag, provider: await providerOf(one), look, signal });
+  return [title, ...shown, zonePicker(again, new Date(one.start_time))];
 }
 
 const again = () => reload("client");
