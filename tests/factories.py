@@ -48,6 +48,22 @@ def make_hold(timeslot=None, client=None, age=timedelta(0), status=Reservation.S
     )
 
 
+def make_crowd(count, starts):
+    """So many providers with a timeslot at each of these starts; for tables with many rows."""
+    providers = Provider.objects.bulk_create(
+        Provider(first_name="Ada", last_name="Lovelace") for _ in range(count)
+    )
+    timeslots = Timeslot.objects.bulk_create(
+        (
+            Timeslot(provider=provider, start_time=start, end_time=start + QUARTER)
+            for provider in providers
+            for start in starts
+        ),
+        batch_size=5000,
+    )
+    return providers, timeslots
+
+
 def confirm_all(timeslots, now):
     """A confirmed reservation of each, by one client; for tables with many rows."""
     client = make_client()

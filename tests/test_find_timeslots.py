@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from scheduling.models import Provider, Timeslot
+from scheduling.models import Timeslot
 
-from .factories import QUARTER, confirm_all, make_hold, make_provider, make_timeslot
+from .factories import QUARTER, confirm_all, make_crowd, make_hold, make_provider, make_timeslot
 from .plans import plans, rows_read
 
 DAY = timedelta(days=1)
@@ -153,17 +153,8 @@ def test_it_costs_one_statement_whatever_is_asked(api, offers, django_assert_num
 @pytest.fixture
 def crowd(clock, db):
     """100 providers with 200 timeslots each: every other is taken, and all of the first two's."""
-    providers = Provider.objects.bulk_create(
-        Provider(first_name="Ada", last_name="Lovelace") for _ in range(100)
-    )
-    timeslots = Timeslot.objects.bulk_create(
-        (
-            Timeslot(provider=provider, start_time=start, end_time=start + QUARTER)
-            for provider in providers
-            for start in (clock.now + 2 * DAY + nth * QUARTER for nth in range(200))
-        ),
-        batch_size=5000,
-    )
+    starts = [clock.now + 2 * DAY + nth * QUARTER for nth in range(200)]
+    providers, timeslots = make_crowd(100, starts)
     confirm_all((*timeslots[:400], *timeslots[400::2]), clock.now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

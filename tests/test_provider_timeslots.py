@@ -7,10 +7,18 @@ import requests.utils
 from django.core.management import call_command
 from django.db import connection
 
-from scheduling.models import Provider, StoredAnswer, Timeslot
+from scheduling.models import StoredAnswer, Timeslot
 
 from . import callers
-from .factories import QUARTER, confirm_all, make_client, make_hold, make_provider, make_timeslot
+from .factories import (
+    QUARTER,
+    confirm_all,
+    make_client,
+    make_crowd,
+    make_hold,
+    make_provider,
+    make_timeslot,
+)
 from .plans import plans, rows_read
 
 DAY = timedelta(days=1)
@@ -283,17 +291,8 @@ def test_it_costs_one_statement(api, clock, django_assert_num_queries, count):
 @pytest.fixture
 def crowd(clock, db):
     """100 providers with 200 timeslots each, every other of which is taken."""
-    providers = Provider.objects.bulk_create(
-        Provider(first_name="Ada", last_name="Lovelace") for _ in range(100)
-    )
-    made = Timeslot.objects.bulk_create(
-        (
-            Timeslot(provider=provider, start_time=start, end_time=start + QUARTER)
-            for provider in providers
-            for start in (clock.now + nth * QUARTER for nth in range(-100, 100))
-        ),
-        batch_size=5000,
-    )
+    starts = [clock.now + nth * QUARTER for nth in range(-100, 100)]
+    providers, made = make_crowd(100, starts)
     confirm_all(made[::2], clock.now)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
@@ -323,20 +322,10 @@ def test_a_provider_with_many_more_reservations_than_others_is_listed_as_fast(
     api, clock, is_postgresql
 ):
     """PostgreSQL plans by the average: a path that reads all of a provider's looks short to it."""
-    providers = Provider.objects.bulk_create(
-        Provider(first_name="Ada", last_name="Lovelace") for _ in range(2000)
-    )
-    busy = providers[0]
-    made = Timeslot.objects.bulk_create(
-        (
-            Timeslot(provider=provider, start_time=start, end_time=start + QUARTER)
-            for provider in providers
-            for nth in range(-3000 if provider is busy else -3, 0)
-            for start in [clock.now + nth * QUARTER]
-        ),
-        batch_size=5000,
-    )
-    confirm_all(made, clock.now)
+    starts = [clock.now + nth * QUARTER for nth in range(-3000, 0)]
+    [busy], their_own = make_crowd(1, starts)
+    _, of_others = make_crowd(1999, starts[-3:])
+    confirm_all(their_own + of_others, clock.now)
     with connection.cursor() as cursor:
         # Vacuumed, so that an index alone seems to be enough.
         cursor.execute("VACUUM ANALYZE" if is_postgresql else "ANALYZE")
