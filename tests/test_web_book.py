@@ -40,10 +40,15 @@ def give_name(page, first_name="Emmy", last_name="Noether"):
     page.get_by_label("Last name").fill(last_name)
 
 
-def reserve(page, site, provider_id, slot, **name):
+def ask_for(page, provider_id, slot, **name):
+    """All that comes before the click on Reserve."""
     page.goto(f"/#/provider/{provider_id}")
     choose(page, slot)
     give_name(page, **name)
+
+
+def reserve(page, provider_id, slot, **name):
+    ask_for(page, provider_id, slot, **name)
     page.get_by_role("button", name="Reserve", exact=True).click()
     expect(page.get_by_role("heading", name="Confirm your appointment")).to_be_visible()
     return int(page.url.rpartition("/")[2])
@@ -121,7 +126,7 @@ def test_two_race_for_one_timeslot(site, visitor, offer):
 def test_a_hold_survives_a_reload_and_a_wrong_clock(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     page.reload()
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"^29:[345]\d$|^30:00$"))
     # The device's clock is put forward by more than the hold, as after a sleep or by hand.
@@ -138,7 +143,7 @@ def test_a_hold_runs_out_before_ones_eyes(tmp_path, visitor):
         provider_id = short.provider()
         slots = short.publish(provider_id, days_ahead(3), days_ahead(3, hour=10))
         page = visitor(short)
-        reserve(page, short, provider_id, slots[0])
+        reserve(page, provider_id, slots[0])
         expect(page.get_by_role("timer")).to_have_text(re.compile("^0:0[0-6]$"))
         expect(page.get_by_role("heading", name="The hold has lapsed")).to_be_visible()
         page.get_by_role("button", name="Reserve it again").click()
@@ -159,9 +164,7 @@ def test_a_click_that_comes_twice_reserves_once(site, visitor, offer):
     page = visitor(site)
     sent = []
     page.on("request", lambda request: sent.append(request) if "reserve" in request.url else None)
-    page.goto(f"/#/provider/{provider_id}")
-    choose(page, slots[0])
-    give_name(page)
+    ask_for(page, provider_id, slots[0])
     page.get_by_role("button", name="Reserve", exact=True).dblclick()
     expect(page.get_by_role("heading", name="Confirm your appointment")).to_be_visible()
     assert len(sent) == 1
@@ -182,7 +185,7 @@ def test_an_answer_that_is_lost_reserves_once(site, visitor, offer):
         return route.abort("connectionreset")
 
     page.route("**/client/reserve", lose_the_first)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     assert len(lost) == 1
     taken = site.ask("GET", f"/provider/reservations?provider_id={provider_id}")["reservations"]
     assert len(taken) == 1
@@ -217,7 +220,7 @@ def test_back_leads_back(site, visitor, offer):
 def test_two_tabs_show_the_same(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     other = page.context.new_page()
     other.goto(page.url)
     other.get_by_role("button", name="Confirm").click()
@@ -231,7 +234,7 @@ def test_two_tabs_show_the_same(site, visitor, offer):
 def test_offline_it_says_so_and_goes_on_afterwards(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     page.context.set_offline(True)
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("alert")).to_contain_text("You are offline. Nothing is lost")
@@ -243,9 +246,7 @@ def test_offline_it_says_so_and_goes_on_afterwards(site, visitor, offer):
 def test_a_slow_network_shows_that_it_is_at_work(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    page.goto(f"/#/provider/{provider_id}")
-    choose(page, slots[0])
-    give_name(page)
+    ask_for(page, provider_id, slots[0])
 
     def slowly(route):
         time.sleep(0.7)
@@ -280,7 +281,7 @@ def test_a_service_that_is_away_is_asked_again(site, visitor, offer):
 def test_it_moves_and_cancels(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reservation_id = reserve(page, site, provider_id, slots[0])
+    reservation_id = reserve(page, provider_id, slots[0])
     page.get_by_role("button", name="Confirm").click()
     page.get_by_role("link", name="Move it").click()
     expect(page.get_by_role("heading", name="Choose another time")).to_be_visible()
@@ -405,7 +406,7 @@ def test_the_time_zone_can_be_chosen(site, visitor, offer):
 def test_the_time_zone_of_a_reservation_can_be_chosen(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     expect(page.locator(".facts")).to_contain_text(time_of(slots[0]))
     page.get_by_label("Times in").select_option("Asia/Tokyo")
     expect(page.locator(".facts")).to_contain_text(time_of(slots[0], ZoneInfo("Asia/Tokyo")))
@@ -516,7 +517,7 @@ def test_a_time_zone_is_chosen_by_arrow_keys(site, visitor, offer):
 def test_whoever_is_refused_keeps_the_focus(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     page.context.set_offline(True)
     page.get_by_role("button", name="Confirm").focus()
     page.keyboard.press("Enter")
@@ -524,13 +525,72 @@ def test_whoever_is_refused_keeps_the_focus(site, visitor, offer):
     expect(page.get_by_role("button", name="Confirm")).to_be_focused()
 
 
+def test_who_is_not_answered_is_registered_once(site, visitor, offer):
+    """The request that was lost was granted: asked again, it is the same person's."""
+    provider_id, _, slots = offer
+    page = visitor(site)
+    ask_for(page, provider_id, slots[0])
+    made = []
+    page.on("request", lambda one: made.append(one) if "/client/create" in one.url else None)
+
+    def lose(route):
+        route.fetch()
+        route.abort("connectionreset")
+
+    page.route("**/client/reserve", lose)
+    page.get_by_role("button", name="Reserve", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    page.unroute("**/client/reserve")
+    page.get_by_role("button", name="Reserve", exact=True).click()
+    expect(page.get_by_role("heading", name="Confirm your appointment")).to_be_visible()
+    assert len(made) == 1
+
+
+def test_all_times_of_who_moves_are_those_to_move_to(site, visitor, offer):
+    provider_id, _, slots = offer
+    page = visitor(site)
+    reservation_id = reserve(page, provider_id, slots[0])
+    page.get_by_role("link", name="Move it").click()
+    start = page.get_by_role("button", name=time_of(slots[3]), exact=True)
+    expect(start).to_be_visible()
+    site.reserve(site.client("Lise", "Meitner"), slots[3]["timeslot_id"])
+    start.click()
+    page.get_by_role("button", name="Move it here").click()
+    page.get_by_role("button", name="See all times").click()
+    choose(page, slots[4])
+    expect(page.get_by_role("dialog", name="Move your appointment?")).to_be_visible()
+    expect(page).to_have_url(re.compile(f"#/move/{reservation_id}"))
+
+
+def test_of_two_months_that_were_asked_for_the_one_that_failed_is_not_counted(site, visitor, offer):
+    provider_id, _, slots = offer
+    page = visitor(site)
+    page.goto(f"/#/provider/{provider_id}")
+    expect(page.get_by_role("button", name=time_of(slots[0]), exact=True)).to_be_visible()
+    shown = page.get_by_role("region", name="Days").get_by_role("heading")
+    second = days_ahead(3).replace(day=1) + timedelta(days=32)
+    asked = []
+
+    def answer_none(route):
+        asked.append(route)
+        if len(asked) > 1:
+            route.abort("connectionreset")
+
+    page.route("**/client/getProviderAvailability?**", answer_none)
+    following = page.get_by_role("button", name="Next month")
+    following.click()
+    following.click()
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    page.unroute("**/client/getProviderAvailability?**")
+    following.click()
+    expect(shown).to_have_text(f"{second:%B %Y}")
+
+
 def test_another_name_is_another_request(site, visitor, offer):
     """What one person asked for in vain, another asks for under a key of their own."""
     provider_id, _, slots = offer
     page = visitor(site)
-    page.goto(f"/#/provider/{provider_id}")
-    choose(page, slots[0])
-    give_name(page)
+    ask_for(page, provider_id, slots[0])
 
     def lose(route):
         route.fetch()
@@ -562,7 +622,7 @@ def test_a_month_that_cannot_be_had_says_so(site, visitor, offer):
 def test_moving_what_has_changed_meanwhile_shows_what_it_is(site, visitor, offer):
     provider_id, _, slots = offer
     page = visitor(site)
-    reservation_id = reserve(page, site, provider_id, slots[0])
+    reservation_id = reserve(page, provider_id, slots[0])
     page.get_by_role("link", name="Move it").click()
     expect(page.get_by_role("heading", name="Choose another time")).to_be_visible()
     found = site.ask("GET", f"/provider/reservation?reservation_id={reservation_id}")
@@ -577,7 +637,7 @@ def test_a_calendar_link_is_made_when_it_is_asked_for(site, visitor, offer):
     """The link before it is good no more, so nobody makes one by looking."""
     provider_id, _, slots = offer
     page = visitor(site)
-    reserve(page, site, provider_id, slots[0])
+    reserve(page, provider_id, slots[0])
     made = []
     page.on("request", lambda one: made.append(one) if "calendarLink" in one.url else None)
     page.get_by_role("link", name="My appointments", exact=True).click()

@@ -240,6 +240,31 @@ def test_weekly_hours_publish(site, page, provider):
     expect(page.locator(".slot")).to_have_count(8)
 
 
+def test_hours_that_were_changed_are_asked_about_anew(site, page, provider):
+    """The button stands for what was refused."""
+    first = days_ahead(7)
+    first += timedelta(days=-first.weekday())
+    site.publish(provider, first, first + minutes(60))
+    page.goto("/provide#/hours")
+    missing = page.get_by_role("button", name="Publish what is missing")
+    monday = page.get_by_label("Monday", exact=True)
+    monday.fill(f"{first:%H:%M}-{first + minutes(120):%H:%M}")
+    page.get_by_label("From").fill(f"{first:%Y-%m-%d}")
+    page.get_by_label("Until").fill(f"{first + timedelta(days=6):%Y-%m-%d}")
+    for change in (
+        lambda: monday.fill(f"{first:%H:%M}-{first + minutes(180):%H:%M}"),
+        lambda: page.get_by_role("button", name="Copy Monday").click(),
+        lambda: page.get_by_role("button", name="Leave out").click(),
+        lambda: page.get_by_role("button", name="No more leave out").click(),
+    ):
+        page.get_by_label("Except on").fill(f"{first + timedelta(days=1):%Y-%m-%d}")
+        page.get_by_role("button", name="Publish", exact=True).click()
+        expect(missing).to_be_visible()
+        change()
+        expect(missing).to_have_count(0)
+    assert len(timeslots(site, provider)) == 4
+
+
 def test_hours_that_cannot_be_read_are_said_at_their_day(page):
     page.goto("/provide#/hours")
     page.get_by_label("Monday", exact=True).fill("9-12")
@@ -389,6 +414,27 @@ def test_an_appointment_is_cancelled_with_a_reason(site, page, provider, too):
     found = site.ask("GET", f"/provider/reservation?reservation_id={reservation}")["reservation"]
     assert (found["status"], found["cancelled_by"]) == ("cancelled", "provider")
     assert found["reason"] == "I am in Stockholm."
+
+
+def test_a_time_that_is_not_taken_back_is_said(site, page, provider):
+    """Somebody books it between the cancellation and the removal."""
+    start = days_ahead(13)
+    [slot] = site.publish(provider, start, start + minutes(15))
+    book(site, slot)
+    open_week(page, start)
+    column(page, start).get_by_role("button", name="Emmy Noether").click()
+
+    def be_faster(route):
+        book(site, slot, "Lise Meitner")
+        route.continue_()
+
+    page.route("**/provider/availability?**timeslot_ids**", be_faster)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Take the time back as well").check()
+    dialog.get_by_role("button", name="Cancel this appointment").click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#announced")).to_contain_text("reserved")
+    expect(column(page, start).get_by_role("button", name="Lise Meitner")).to_be_visible()
 
 
 def test_a_refusal_is_said_in_the_dialog(site, page, provider):

@@ -4,7 +4,7 @@ import { whoAreYou } from "./account.js";
 import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { zone, zonePicker } from "./header.js";
-import { action, dialog, field, fill, gettext, make, nameOf, notice, settings } from "./page.js";
+import { action, dialog, field, fill, gettext, make, nameOf, settings } from "./page.js";
 import { actions } from "./reservation.js";
 import { reload } from "./router.js";
 import * as session from "./session.js";

@@ -93,20 +93,20 @@ async function choosing(signal, { providerId, date, address, choose }) {
     query: { provider_ids: providerId, limit: 1 },
   });
   const [first] = earliest.found["available timeslots"];
+  if (!first) {
+    return [gettext("Choose a time"), header.zonePicker(() => reload("client")), nothingYet()];
+  }
+  const startsAt = new Date(first.start_time);
   const picker = await chooser({
     providerId,
     zone,
-    date: date ?? (first && dateOf(new Date(first.start_time), zone)),
+    date: date ?? dateOf(startsAt, zone),
     choose,
     // What is shown is in the address: a reload shows it again, and "back" leads out of it.
     chosen: (day) => history.replaceState(null, "", `${address}/${day}`),
     signal,
   });
-  return [
-    first ? nameOf(first) : gettext("Choose a time"),
-    header.zonePicker(() => reload("client"), first && new Date(first.start_time)),
-    first ? picker : nothingYet(),
-  ];
+  return [nameOf(first), header.zonePicker(() => reload("client"), startsAt), picker];
 }
 
 const nothingYet = () =>

@@ -60,18 +60,18 @@ export function atFields(form, refused, names = {}) {
   if (!wrong.length) return refused;
   const inputs = wrong.map(({ field }) => form.elements.namedItem(names[field] ?? field));
   const rest = wrong.filter((_, nth) => !inputs[nth]);
-  wrong.forEach((one, nth) => inputs[nth] && complain(inputs[nth], inOwnWords(one)));
+  wrong.forEach((one, nth) => inputs[nth] && complain(inputs[nth], errorInWords(one)));
   inputs.find(Boolean)?.focus();
-  const texts = rest.map(inOwnWords);
+  const texts = rest.map(errorInWords);
   return new Error(texts.join(" ") || gettext("That cannot be: see what is marked above."));
 }
 
-function inOwnWords({ code, detail }) {
+function errorInWords({ code, detail }) {
   const lengths = /: ([\d, ]+)\.$/.exec(detail)?.[1];
-  return WORDS[code]?.(lengths) ?? detail;
+  return ERRORS[code]?.(lengths) ?? detail;
 }
 
-const WORDS = {
+const ERRORS = {
   password_too_short: () => gettext("At least eight characters."),
   password_too_common: () => gettext("Too many people use this password."),
   password_entirely_numeric: () => gettext("Not of digits alone."),

@@ -14,16 +14,7 @@ export function zone() {
 
 /** Names the zone in which times are shown, and changes it. */
 export function zonePicker(onChange, moment = new Date()) {
-  const present = zone();
-  const names = allZones();
-  if (!names.includes(present)) names.unshift(present);
-  const select = make(
-    "select",
-    { id: "zone" },
-    names.map((name) =>
-      make("option", { value: name, selected: name === present }, zoneName(name, present, moment)),
-    ),
-  );
+  const select = zoneSelect(zone(), moment);
   select.addEventListener("change", async () => {
     keep("zone", select.value);
     await onChange();
@@ -34,6 +25,19 @@ export function zonePicker(onChange, moment = new Date()) {
     { class: "row quiet" },
     make("label", { for: "zone" }, gettext("Times in")),
     select,
+  );
+}
+
+/** All time zones to choose from, with the present one chosen. */
+export function zoneSelect(present, moment) {
+  const names = allZones();
+  if (!names.includes(present)) names.unshift(present);
+  return make(
+    "select",
+    { id: "zone" },
+    names.map((name) =>
+      make("option", { value: name, selected: name === present }, zoneName(name, present, moment)),
+    ),
   );
 }
 

@@ -3,7 +3,7 @@
 import * as clock from "./clock.js";
 import { dateInWords, fullDate } from "./days.js";
 import { atFields, dateField, lengthField } from "./fields.js";
-import { field, fill, form, gettext, make, notice, show } from "./page.js";
+import { field, fill, form, gettext, make, show } from "./page.js";
 import { publish, publishedInWords } from "./publish.js";
 import { addDays, dateOf, startOfWeek, weekFrom } from "./time.js";
 
@@ -53,6 +53,7 @@ export async function hours(mine, _, above) {
       }
     },
   );
+  body.addEventListener("input", () => overlap.replaceChildren());
   body.classList.add("hours");
   show(gettext("Weekly hours"), above, body, done);
 }
@@ -77,6 +78,7 @@ function weekdays() {
   copy.addEventListener("click", () => {
     const inputs = copy.form.elements;
     for (const day of WORKDAYS) inputs[day].value = inputs.monday.value;
+    tellChange(copy);
     copied.textContent = gettext("Copied.");
   });
   return make(
@@ -92,6 +94,9 @@ function weekdays() {
     make("p", {}, copy, copied),
   );
 }
+
+/** What is changed by a script tells nobody by itself. */
+const tellChange = (element) => element.dispatchEvent(new Event("input", { bubbles: true }));
 
 /** The weekdays that have hours, as the service reads them. */
 function weekIn(given) {
@@ -120,7 +125,10 @@ function exceptions() {
   const said = make("span", { class: "unseen", role: "status" });
   const input = make("input", { type: "date", id: "field-except" });
   const add = make("button", { type: "button" }, gettext("Leave out"));
-  const paint = () => list.replaceChildren(...[...chosen].sort().map(item));
+  const paint = () => {
+    list.replaceChildren(...[...chosen].sort().map(item));
+    tellChange(list);
+  };
   const item = (date) => {
     const label = fill(gettext("No more leave out %(date)s"), { date: fullDate(date) });
     const away = make(

@@ -16,6 +16,7 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
   const times = make("section", { "aria-label": gettext("Times") });
   const today = dateOf(new Date(), zone);
   let month = (date ?? today).slice(0, 7);
+  let onScreen = month;
   let days = new Map();
   let turns = 0;
 
@@ -29,7 +30,6 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
   }
 
   async function turn(months, focus) {
-    const former = month;
     month = addMonths(month, months);
     const mine = turns + 1;
     calendar.setAttribute("aria-busy", "true");
@@ -39,7 +39,7 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
       if (!refused.code) throw refused;
       calendar.removeAttribute("aria-busy");
       if (mine !== turns) return;
-      month = former;
+      month = onScreen;
       calendar.querySelector(".complaint").replaceChildren(notice("bad", inOwnWords(refused)));
       return;
     }
@@ -51,6 +51,7 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
 
   function look(day) {
     date = day;
+    onScreen = month;
     if (day) chosen(day);
     calendar.replaceChildren(...monthOf());
     times.replaceChildren(...timesOf());
@@ -161,12 +162,13 @@ export async function chooser({ providerId, zone, date, choose, chosen, signal }
       const [slot] = found["available timeslots"];
       if (slot) {
         const day = dateOf(new Date(slot.start_time), zone);
-        const former = month;
         month = day.slice(0, 7);
         try {
-          if (await load()) pick(day);
+          if (!(await load())) return;
+          if (days.has(day)) pick(day);
+          else look([...days.keys()][0]); // it was taken meanwhile
         } catch (refused) {
-          month = former;
+          month = onScreen;
           throw refused;
         }
         return;

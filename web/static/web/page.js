@@ -31,7 +31,7 @@ export function make(name, attributes = {}, ...children) {
 export function announce(text) {
   // What lies behind an open dialog is not read out.
   const places = document.querySelectorAll("dialog[open] .announced, #announced");
-  places[places.length - 1].textContent = text;
+  places[places.length - 1].replaceChildren(text);
 }
 
 /** Show what stands on this page now. Its heading gets the focus, so that it is read out. */

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { dayList } from "./day.js";
 import { isDate } from "./days.js";
-import { prepare } from "./header.js";
+import { prepare, zoneSelect } from "./header.js";
 import { hours } from "./hours.js";
 import {
   action,
@@ -24,7 +24,7 @@ import {
   show,
 } from "./page.js";
 import * as session from "./session.js";
-import { allZones, clockTime, ownZone, zoneInWords } from "./time.js";
+import { clockTime, ownZone, zoneInWords } from "./time.js";
 import { week } from "./week.js";
 
 const FRESH = 30_000;
@@ -163,14 +163,7 @@ async function search(done) {
 /** Whose calendar it is and on which clock, above every page. */
 function whose() {
   const present = mine.time_zone;
-  const names = allZones();
-  if (!names.includes(present)) names.unshift(present);
-  const zone = (name) => (name === present ? zoneInWords(name) : name.replaceAll("_", " "));
-  const select = make(
-    "select",
-    { id: "zone" },
-    names.map((name) => make("option", { value: name, selected: name === present }, zone(name))),
-  );
+  const select = zoneSelect(present);
   const complaint = make("div", { class: "complaint" });
   select.addEventListener("change", async () => {
     await setZone(select.value).catch((refused) => {

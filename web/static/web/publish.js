@@ -1,12 +1,10 @@
 /** Publishing a range of one day, and what all publishing has in common. */
 
 import * as api from "./api.js";
-import { asTime, minutesIn, timesInWords } from "./days.js";
+import { asTime, MINUTE, minutesIn, timesInWords } from "./days.js";
 import { atFields, dateField, lengthField, timeField } from "./fields.js";
 import { action, announce, dialog, fill, form, gettext, make, ngettext, notice } from "./page.js";
 import { addDays, dateOf, longDay, minutesOf, momentOf } from "./time.js";
-
-const MINUTE = 60_000;
 
 /** Ask what to publish, beginning with a range; `done` is called when it is published. */
 export function askToPublish(mine, [start, end], done) {
@@ -61,7 +59,7 @@ export function askToPublish(mine, [start, end], done) {
     overlap.replaceChildren();
     const given = Object.fromEntries(new FormData(body));
     preview.textContent = Object.values(given).every(Boolean)
-      ? inWords(rangeOf(given), Number(given.slot_minutes), zone)
+      ? previewInWords(rangeOf(given), Number(given.slot_minutes), zone)
       : "";
   };
   body.addEventListener("input", tell);
@@ -76,7 +74,7 @@ function rangeIn({ date, from, to }, zone) {
   return [momentOf(date, start, zone), momentOf(endDate, end, zone, { last: true })];
 }
 
-function inWords([start, end], minutes, zone) {
+function previewInWords([start, end], minutes, zone) {
   const count = Math.floor((end - start) / MINUTE / minutes);
   const values = { day: longDay(start, zone), range: timesInWords({ start, end }, zone), count };
   const text = ngettext(

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import * as clock from "./clock.js";
 import { zone, zonePicker } from "./header.js";
 import { download } from "./ics.js";
-import { action, announce, dialog, field, fill, form, gettext, make, nameOf, ngettext, notice } from "./page.js";
+import { action, announce, dialog, field, fill, form, gettext, make, ngettext, notice } from "./page.js";
 import { facts, OVERTAKEN, reserving } from "./reserving.js";
 import { reload } from "./router.js";
 import * as session from "./session.js";

@@ -58,9 +58,14 @@ export function reserving(slot) {
       facts(slot, slot),
       ...(client
         ? [forWhom(client, ask), action(gettext("Reserve"), attempt, { class: "primary", autofocus: true })].flat()
-        : [whoAreYou("client", gettext("Reserve"), attempt)]),
+        : [whoAreYou("client", gettext("Reserve"), known)]),
     );
     box.querySelector(".primary, input")?.focus();
+  };
+  /** From here on it is tried again for the same client. */
+  const known = () => {
+    ask();
+    if (session.parties().client) box.querySelector(".primary").click();
   };
   ask();
   dialog(gettext("Reserve this time?"), box);
@@ -109,7 +114,7 @@ export async function moving(reservationId) {
 }
 
 /** In the place of a time that is gone, the free ones nearest to it. */
-export async function offerNearest(box, slot, refused, choose) {
+async function offerNearest(box, slot, refused, choose) {
   const wanted = Date.parse(slot.start_time);
   const distance = (other) => Math.abs(Date.parse(other.start_time) - wanted);
   const around = await api.listed("available timeslots", "/client/getProviderAvailability", {
@@ -134,9 +139,9 @@ export async function offerNearest(box, slot, refused, choose) {
   };
   const all = make("button", { type: "button", class: "plain" }, gettext("See all times"));
   all.addEventListener("click", () => {
-    const address = `#/provider/${slot.provider_id}`;
-    if (location.hash.startsWith(address)) reload("client");
-    else location.hash = address;
+    // Where the time was chosen, be it to reserve or to move to; a lapsed hold is no such place.
+    if (location.hash.startsWith("#/reservation/")) location.hash = `#/provider/${slot.provider_id}`;
+    else reload("client");
   });
   box.replaceChildren(
     notice("bad", inOwnWords(refused)),
