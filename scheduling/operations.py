@@ -75,6 +75,7 @@ class Overview(NamedTuple):
     counted_since: datetime | None  # None: since the day began
     appointments: int
     lapsing: list[Lapsing]
+    more_lapse: bool  # than are listed
     days: list[Day]
     days_before: datetime | None  # None: to the end of the last
 
@@ -98,7 +99,8 @@ def overview() -> Overview:
     today = policy.midnight(now)
     events = ReservationEvent.objects.count_newest(COUNTED, since=today, most=MOST_EVENTS)
     are_cut = events["seen"] == MOST_EVENTS and events["first"] >= today
-    lapsing = Reservation.objects.lapsing(until=now + SOON, now=now)
+    soon = Reservation.objects.lapsing(until=now + SOON, now=now)
+    lapsing = list(soon.select_related("provider", "client")[: MOST_LISTED + 1])
     end = today + DAYS_AHEAD * DAY
     first_too_many = Timeslot.objects.first_beyond(MOST_TIMESLOTS, start_from=today)
     before = end if first_too_many is None else min(first_too_many, end)
@@ -108,10 +110,8 @@ def overview() -> Overview:
         counts={kind: events[kind] for kind in COUNTED},
         counted_since=events["first"] if are_cut else None,
         appointments=use.get(first, UseOfDay()).appointments,
-        lapsing=[
-            Lapsing(hold, _in_words(hold.expires_at - now))
-            for hold in lapsing.select_related("provider", "client")[:MOST_LISTED]
-        ],
+        lapsing=[Lapsing(hold, _in_words(hold.expires_at - now)) for hold in lapsing[:MOST_LISTED]],
+        more_lapse=len(lapsing) > MOST_LISTED,
         days=[
             _day(today.date() + nth * DAY, use.get(first + nth, UseOfDay()))
             for nth in range(DAYS_AHEAD)
@@ -161,7 +161,8 @@ def _webhooks(now: datetime) -> Sign:
     made, in_vain = attempts["made"], attempts["made"] - attempts["delivered"]
     return Sign(
         "Webhooks",
-        f"{_up_to(pending)} pending; given up within the hour: {_failed(failed)}; "
+        f"{_at_least(pending, among=pending)} pending; given up within the hour: "
+        f"{_at_least(failed['failed'], among=failed['seen'])}; "
         f"of {'the last ' if made == MOST_ATTEMPTS else ''}{made} attempts in 15 min, "
         f"{in_vain} failed",
         in_vain <= SHARE_OF_ATTEMPTS * made,
@@ -176,7 +177,11 @@ def _messages(now: datetime) -> Sign:
     late = Notification.objects.count_waiting(until=until, now=now, most=MOST_WAITING)
     failed = Notification.objects.count_failed(now - FAILED_WITHIN, most=MOST_WAITING)
     waiting = now - (late["untried"] or now)
-    finding = f"{_up_to(late['waiting'])} waiting; given up within the hour: {_failed(failed)}"
+    count = late["waiting"]
+    finding = (
+        f"{_at_least(count, among=count)} waiting; given up within the hour: "
+        f"{_at_least(failed['failed'], among=failed['seen'])}"
+    )
     if waiting:
         finding += f"; the oldest not tried has been waiting for {_in_words(waiting)}"
     return Sign(
@@ -226,12 +231,8 @@ def _gauge(name: str) -> int:
     return int(metrics.everything().get_sample_value(f"reservations_{name}") or 0)
 
 
-def _up_to(count: int) -> str:
-    return f"{count} or more" if count == MOST_WAITING else str(count)
-
-
-def _failed(counted: dict[str, int]) -> str:
-    return f"{counted['failed']}{' or more' if counted['seen'] == MOST_WAITING else ''}"
+def _at_least(count: int, *, among: int) -> str:
+    return f"{count} or more" if among == MOST_WAITING else str(count)
 
 
 def _in_words(span: timedelta) -> str:

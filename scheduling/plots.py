@@ -39,8 +39,9 @@ class Plot(NamedTuple):
 
 def bars(days: list[Day]) -> Plot:
     """What is confirmed stands at the bottom, what is held upon it, before what is published."""
-    step = _step(max(one.published for one in days))
-    count = max(1, math.ceil(max(one.published for one in days) / step))
+    most = max(one.published for one in days)
+    step = _step(most)
+    count = max(1, math.ceil(most / step))
     floor = HEIGHT - BOTTOM
     scale = (floor - TOP) / (step * count)
     room = (WIDTH - LEFT) / len(days)

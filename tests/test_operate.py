@@ -153,8 +153,10 @@ def test_holds_about_to_lapse_are_listed_soonest_first(admin_client, clock):
 
 
 def test_of_many_holds_ten_are_listed(admin_client, clock):
+    more = "More lapse than are listed here."
     for nth in range(12):
         make_hold(age=HOLD - nth * timedelta(seconds=1))
+        assert (more in look(admin_client)) is (nth >= 10)
     assert [left for left, *_ in lapsing(admin_client)] == [f"{nth} s" for nth in range(10)]
 
 
