@@ -1,7 +1,7 @@
 """`make bench` measures the service, `make bench-servers` the application servers under it,
 `make bench-tokens` what it costs to know who is calling, `make bench-lists` what it saves to keep
 lists in a Redis, `make bench-holds` how late holds expire,
-`make bench-kills` what a thousand kills lose, `make bench-overload` what becomes of too much, and
+`make bench-kills` what a thousand kills lose, `make bench-overload` what becomes of too much,
 `make bench-soak` what grows in the long run, and `make bench-pages` how soon pages can be used."""
 
 import argparse

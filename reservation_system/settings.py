@@ -271,7 +271,7 @@ CELERY_APP = "reservation_system.celery.app"  # imported only where there is a B
 WSGI_APPLICATION = "reservation_system.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FIXTURE_DIRS = [BASE_DIR / "fixtures"]
-# What the pages for people are written in, in its own words.
+# What the pages for people are written in, by its own name.
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -1,4 +1,4 @@
-"""What providers offer: publishing when they work, withdrawing it, and what is bookable of it."""
+"""What providers offer: publishing when they work, withdrawing it, and listing it."""
 
 import logging
 from bisect import bisect_left

@@ -1,14 +1,13 @@
 """Statements written out in SQL, where the ORM has no word for them.
 
 INSERT ... SELECT, UPDATE ... RETURNING, and listings of a thousand rows, which are too dear as
-model instances. Each is one text for SQLite and PostgreSQL, save the series of starts that a window
-is cut into and the count of a client's holds.
+model instances. Each is one text for SQLite and PostgreSQL, save pieces that are kept by vendor.
 """
 
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -38,14 +37,6 @@ def fetch(sql: str, params: Sequence[Any], moments: tuple[int, ...]) -> list[Any
     return [
         [_utc(value) if nth in moments else value for nth, value in enumerate(row)] for row in found
     ]
-
-
-def seconds_since_1970(vendor: str) -> Callable[[str], str]:
-    """How a whole number of them is written, of the column with this name."""
-    return {
-        "postgresql": "date_part('epoch', {})::bigint",
-        "sqlite": "CAST(strftime('%%s', {}) AS integer)",
-    }[vendor].format
 
 
 def _fetch_in_binary(connection: Any, sql: str, params: Sequence[Any]) -> list[Any]:

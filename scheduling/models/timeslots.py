@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from scheduling.calendars import Window
 
 from .people import EVENTS_SINCE, MOST_EVENTS_SINCE, SETTLED_BEFORE, Provider, ProviderState
-from .sql import fetch, seconds_since_1970
+from .sql import fetch
 
 
 class TimeslotRow(NamedTuple):
@@ -196,7 +196,7 @@ class TimeslotQuerySet(models.QuerySet["Timeslot"]):
 
         What is taken is asked for each timeslot: of a join, PostgreSQL reads the whole history.
         """
-        seconds = seconds_since_1970(connection.vendor)
+        seconds = _SECONDS_SINCE_1970[connection.vendor].format
         sql = f"""
             WITH used AS MATERIALIZED (
                 SELECT {seconds("start_time")} / 86400 AS day,
@@ -324,6 +324,11 @@ _LIVE_ON_IT = """
                        AND reservation.timeslot_id = timeslot.id
                        AND reservation.status IN ('held', 'confirmed')
                        AND (reservation.status = 'confirmed' OR reservation.expires_at >= %s)"""
+# A whole number of them, of a column.
+_SECONDS_SINCE_1970 = {
+    "postgresql": "date_part('epoch', {})::bigint",
+    "sqlite": "CAST(strftime('%%s', {}) AS integer)",
+}
 # As the index has it (migration 0013).
 _LENGTH = {
     "postgresql": "(timeslot.end_time - timeslot.start_time)",
